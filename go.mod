@@ -1,0 +1,3 @@
+module github.com/fibersess/sess
+
+go 1.26.0

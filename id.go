@@ -1,0 +1,94 @@
+package sess
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// maxIDLen is what an ID can hold, in bytes.
+const maxIDLen = 63
+
+// errBadID says no more than the rule: the offending text is somebody's id.
+var errBadID = errors.New("sess: id: not 1 to 63 cookie-safe bytes (RFC 6265 cookie-octet)")
+
+// ID names one session. It holds up to 63 bytes by value: it is comparable, safe to keep, and never a view of a
+// request's buffer. The zero ID names no session.
+//
+// An id is a secret: whoever has it (and its signature) has the session. Formatting one in any way, with fmt or
+// log/slog, prints eight characters of a hash instead, which are the same for the same id on every node. [ID.Value]
+// reveals the id.
+type ID struct {
+	n uint8
+	b [maxIDLen]byte
+}
+
+// ParseID returns s as an ID. It fails if s is empty, longer than 63 bytes, or holds a byte that RFC 6265 section
+// 4.1.1 bars from a cookie's value: controls, space, double quote, comma, semicolon, backslash, non-ASCII.
+func ParseID(s string) (ID, error) {
+	id, ok := makeID(s)
+	if !ok {
+		return ID{}, errBadID
+	}
+	return id, nil
+}
+
+// makeID is ParseID for both kinds of text and without an error value, for the request's path.
+func makeID[T string | []byte](s T) (id ID, ok bool) {
+	if len(s) == 0 || len(s) > maxIDLen {
+		return ID{}, false
+	}
+	for i := range len(s) {
+		if !isCookieOctet(s[i]) {
+			return ID{}, false
+		}
+	}
+	id.n = uint8(copy(id.b[:], s))
+	return id, true
+}
+
+// isCookieOctet reports whether c may stand in a cookie's value.
+func isCookieOctet(c byte) bool {
+	return c > 0x20 && c < 0x7f && c != '"' && c != ',' && c != ';' && c != '\\'
+}
+
+// Value returns the id itself, a secret. It allocates.
+func (id ID) Value() string { return string(id.b[:id.n]) }
+
+// IsZero reports whether id names no session.
+func (id ID) IsZero() bool { return id.n == 0 }
+
+// AppendTo appends the id itself, a secret, to b.
+func (id *ID) AppendTo(b []byte) []byte { return append(b, id.b[:id.n]...) }
+
+// String returns eight characters that stand for the id in logs: the start of its SHA-256 in base64url. The 48 bits
+// tell sessions apart and say nothing about an id of 128 random bits or more.
+func (id ID) String() string {
+	if id.n == 0 {
+		return "none"
+	}
+	sum := sha256.Sum256(append([]byte("sess id "), id.b[:id.n]...))
+	return base64.RawURLEncoding.EncodeToString(sum[:6])
+}
+
+// GoString returns String's text: %#v reveals no more than %v.
+func (id ID) GoString() string { return "sess.ID(" + id.String() + ")" }
+
+// Format prints String's text for every verb.
+func (id ID) Format(f fmt.State, verb rune) {
+	if verb == 'v' && f.Flag('#') {
+		fmt.Fprint(f, id.GoString())
+		return
+	}
+	fmt.Fprintf(f, fmt.FormatString(plainState{f}, 's'), id.String())
+}
+
+// LogValue is String's text, for log/slog.
+func (id ID) LogValue() slog.Value { return slog.StringValue(id.String()) }
+
+// plainState hides the flags that would make %s print something else, and keeps width and precision.
+type plainState struct{ fmt.State }
+
+func (s plainState) Flag(c int) bool { return c == '-' && s.State.Flag(c) }
