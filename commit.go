@@ -134,7 +134,7 @@ func (st *state) wanted() bool {
 	}
 	if st.ownCookie {
 		raw, _ := st.record.Raw("cookie")
-		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, st.cookie)
+		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, st.cookie, st.m.config.Cookie)
 	}
 	var cookie []byte
 	if st.ownCookie {
@@ -278,7 +278,7 @@ func (st *state) build(current *Record, at time.Time, ttl time.Duration) (*Recor
 	h := header{created: st.created, ends: m.stored(life.ends)}
 	if st.ownCookie || m.config.Koa {
 		raw, _ := current.Raw("cookie")
-		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, opts)
+		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, opts, m.config.Cookie)
 		h.cookie = st.cookieJSON
 	}
 	next, scratch, err := merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)

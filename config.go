@@ -99,7 +99,6 @@ const (
 	defaultStoreTimeout   = time.Second
 	defaultMaxRecordBytes = 64 << 10
 	maxMaxRecordBytes     = 16 << 20
-	minKeyBytes           = 16
 	minIDBytes            = 16
 	maxTTL                = 100 * 365 * 24 * time.Hour
 )
@@ -113,14 +112,7 @@ func (c Config) Validate() error {
 	if len(c.Keys) == 0 && c.Store != nil && !c.Cookie.DangerouslyUnsigned {
 		wrong("Keys: none; want at least one when Store is set, or sessions end when the process does")
 	}
-	for i, k := range c.Keys {
-		switch n := k.size(); {
-		case n == 0:
-			wrong("Keys[%d]: empty; want at least %d random bytes", i, minKeyBytes)
-		case n < minKeyBytes && !c.DangerouslyShortKeys:
-			wrong("Keys[%d]: %d bytes; want at least %d, or set DangerouslyShortKeys", i, n, minKeyBytes)
-		}
-	}
+	errs = append(errs, validateKeys(c.Keys, c.DangerouslyShortKeys)...)
 	errs = append(errs, c.Cookie.withDefaults().validate(!c.Cookie.DangerouslyUnsigned)...)
 	if !c.Cookie.Expires.IsZero() {
 		wrong("Cookie.Expires: is set; it belongs to one session (Session.SetCookie); here set MaxAge or TTL")

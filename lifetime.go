@@ -90,7 +90,7 @@ func (st *state) pay() {
 			t.Expire(st.ctx)
 			return
 		}
-		m.cookies.expire(h, c, st.secure(c))
+		m.cookies.expire(h, c, st.overTLS())
 		return
 	}
 	left := max(time.Until(time.UnixMilli(st.dueEnds)), time.Second)
@@ -101,7 +101,7 @@ func (st *state) pay() {
 	if c.MaxAge == 0 && c.Expires.IsZero() {
 		left = 0 // A browser session: the browser decides.
 	}
-	m.cookies.write(h, c, &st.id, st.secure(c), left)
+	m.cookies.write(h, c, &st.id, st.overTLS(), left)
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.
@@ -113,20 +113,12 @@ func (m *Manager) token(id *ID) string {
 	return string(b)
 }
 
-// secure decides on the Secure attribute. Auto believes TLS, and a proxy's word for it only where the Fiber app checks
-// which proxies it trusts: with no such check anybody could say so.
-func (st *state) secure(c *Cookie) bool {
-	switch c.Secure {
-	case SecureAlways:
-		return true
-	case SecureNever:
-		return false
-	}
+// overTLS is what SecureAuto goes by: TLS, or a proxy's word for it where the Fiber app checks which proxies it trusts.
+// With no such check anybody could say so.
+func (st *state) overTLS() bool {
 	if st.ctx.IsTLS() {
 		return true
 	}
 	f := st.fiberCtx
-	return f != nil && f.App().Config().EnableTrustedProxyCheck && f.IsProxyTrusted() && f.Protocol() == schemeHTTPS
+	return f != nil && f.App().Config().EnableTrustedProxyCheck && f.IsProxyTrusted() && f.Protocol() == "https"
 }
-
-const schemeHTTPS = "https"

@@ -40,8 +40,9 @@ type Manager struct {
 	local     bool // the store does no I/O: no deadline is made for it
 
 	ring    *keyring // nil: unsigned
-	ids     *idSource
+	ids     idSource
 	cookies *cookieWriter
+	field   string // the request header that carries the session
 
 	states sync.Pool // *state
 	locks  commitLocks
@@ -54,7 +55,7 @@ func NewManager(config Config) (*Manager, error) {
 		return nil, err
 	}
 	c := config.withDefaults()
-	m := &Manager{config: c, store: c.Store, ids: newIDSource()}
+	m := &Manager{config: c, store: c.Store}
 	m.swapper, _ = c.Store.(Swapper)
 	m.peeker, _ = c.Store.(Peeker)
 	m.refresher, _ = c.Store.(Refresher)
@@ -63,6 +64,10 @@ func NewManager(config Config) (*Manager, error) {
 		m.ring = newKeyring(c.Keys, c.Cookie.Name, c.Koa)
 	}
 	m.cookies = newCookieWriter(c.Cookie.Name, m.ring)
+	m.field = "Cookie"
+	if c.Transport != nil {
+		m.field = c.Transport.Field()
+	}
 	m.states.New = func() any { return newState(m) }
 	m.locks.init()
 	return m, nil

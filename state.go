@@ -19,6 +19,7 @@ type state struct {
 	gen    uint64
 	m      *Manager
 	stripe uint32
+	jar    presented // the cookies of the request; each one overwrites the last one's
 
 	callback uint64    // the pass of the user's function that runs now, 0: none. Others wait for it to end.
 	passes   uint64    // the last pass given out
@@ -144,12 +145,17 @@ func (st *state) present() bool {
 	if m.config.Transport != nil {
 		return st.presentToken(m.config.Transport.Read(st.ctx))
 	}
-	var p presented
-	if !findCookies(&st.ctx.Request.Header, m.cookies.name, m.cookies.sigName, &p) {
+	findCookies(&st.ctx.Request.Header, m.cookies.name, m.cookies.sigName, &st.jar)
+	if st.jar.nIDs == 0 {
 		return false
 	}
-	var ok bool
-	if st.presented, st.keyIndex, ok = p.pick(m.ring); !ok {
+	ok := false
+	if m.ring == nil {
+		st.presented, ok = st.jar.pickUnsigned()
+	} else {
+		st.presented, st.keyIndex, ok = st.jar.pick(m.ring)
+	}
+	if !ok {
 		st.reject(Event{Reason: ReasonSignature})
 	}
 	return ok
@@ -308,7 +314,7 @@ func (st *state) newID() error {
 	}
 	generate := st.m.config.GenerateID
 	if generate == nil {
-		st.id = st.m.ids.next()
+		st.id = st.m.ids.randomID()
 		return nil
 	}
 	text, err := generate()
