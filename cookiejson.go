@@ -193,7 +193,9 @@ var jsonSameSite = [...]string{
 	SameSiteDangerouslyUnset: `false`,
 }
 
-func attributeBool(value string) (b, ok bool) { return value == "true", value == "true" || value == "false" }
+func attributeBool(value string) (b, ok bool) {
+	return value == "true", value == "true" || value == "false"
+}
 
 // attributeText returns the text of a JSON string.
 func attributeText(value string) (text string, ok bool) {
