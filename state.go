@@ -290,6 +290,15 @@ func (st *state) await() {
 	}
 }
 
+// phase is the deadline of a commit. The end of the request's own context, which a timeout may have brought about by
+// now, does not stop it.
+func (st *state) phase() (context.Context, context.CancelFunc) {
+	if st.m.local {
+		return st.m.deadline(nil)
+	}
+	return st.m.deadline(context.WithoutCancel(st.parent()))
+}
+
 // call runs a function of the user's with a handle of its own. It lets go of mu meanwhile, and every other handle on
 // this session waits until it has returned: nobody sees the session half-way.
 func (st *state) call(f func(Session)) {

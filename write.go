@@ -189,7 +189,7 @@ func (st *state) take(key string) (string, bool, error) {
 
 // takeStored swaps the record for one without key until that succeeds or there is no such key.
 func (st *state) takeStored(key string) (raw string, ok bool, err error) {
-	ctx, cancel := st.m.deadline(context.WithoutCancel(st.parent()))
+	ctx, cancel := st.phase()
 	defer cancel()
 	without := []change{{key: appendName(nil, key), kind: changeDelete}}
 	r := st.record
