@@ -211,11 +211,8 @@ func (st *state) validate() {
 	}
 }
 
-// forget makes the session a new one; the record in the store stays.
-func (st *state) forget() {
-	st.id, st.record, st.created = ID{}, nil, 0
-	st.dropChanges()
-}
+// forget makes the session a new one; the record in the store stays, and so do the changes.
+func (st *state) forget() { st.id, st.record, st.created = ID{}, nil, 0 }
 
 // fetch reads the presented id with get and takes what it finds, if that is a live session.
 func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
@@ -235,7 +232,7 @@ func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
 		st.reject(Event{ID: st.presented, Reason: ReasonCorrupt, Err: ErrCorrupt})
 		return nil
 	}
-	if r.ends != 0 && r.ends <= st.at.UnixMilli() {
+	if st.m.over(r, st.at) {
 		st.count(countExpired)
 		emit(st.m.config.Hooks.Expired, Event{ID: st.presented})
 		return nil

@@ -152,6 +152,7 @@ func (st *state) destroy() {
 	st.renewed, st.forced = false, false
 	st.err = nil
 	st.forget()
+	st.dropChanges()
 }
 
 // take removes key from the stored record in one swap of its own, and from what is written here.
@@ -242,6 +243,7 @@ func (st *state) refresh() error {
 	}
 	if had && st.record == nil { // It has ended, and what was written was meant for it.
 		st.forget()
+		st.dropChanges()
 	}
 	if first {
 		st.validate()
