@@ -268,7 +268,7 @@ func (st *state) saved(before, next *Record) {
 }
 
 // build makes the record to store on top of current, and says how long it lives.
-func (st *state) build(current *Record, at time.Time, ttl time.Duration) (*Record, lifespan, error) {
+func (st *state) build(current *Record, at time.Time, ttl time.Duration) (*Record, span, error) {
 	m := st.m
 	opts := st.options(current)
 	life := m.lifespan(at, st.created, &opts, ttl)
@@ -518,7 +518,7 @@ func (st *state) extend() bool {
 }
 
 // touch swaps the record for itself with a later end. If another was faster, that one has renewed the session.
-func (st *state) touch(ctx context.Context, life lifespan) (winner *Record, err error) {
+func (st *state) touch(ctx context.Context, life span) (winner *Record, err error) {
 	m := st.m
 	h := header{created: st.created, ends: m.stored(life.ends)}
 	next, scratch, err := merge(st.record, false, nil, h, maxMaxRecordBytes, st.scratch)

@@ -4,15 +4,15 @@ import (
 	"time"
 )
 
-// lifespan is the one answer to when a session ends: the record, the store's TTL and the cookie all get it.
-type lifespan struct {
+// span is the one answer to when a session ends: the record, the store's TTL and the cookie all get it.
+type span struct {
 	ends int64         // Unix milliseconds
 	ttl  time.Duration // until ends; zero or negative: the session is over
 }
 
 // lifespan resolves when a session of these cookie options ends that is saved at now. The manager's TTL (or TTLFunc's,
 // passed as ttl) beats the options' Expires, that their MaxAge, that the default. Lifetime bounds them all.
-func (m *Manager) lifespan(now time.Time, created int64, c *Cookie, ttl time.Duration) lifespan {
+func (m *Manager) lifespan(now time.Time, created int64, c *Cookie, ttl time.Duration) span {
 	ms := now.UnixMilli()
 	ends := int64(0)
 	switch {
@@ -28,7 +28,7 @@ func (m *Manager) lifespan(now time.Time, created int64, c *Cookie, ttl time.Dur
 	if m.config.Lifetime > 0 {
 		ends = min(ends, created+m.config.Lifetime.Milliseconds())
 	}
-	return lifespan{ends: ends, ttl: time.Duration(max(ends-ms, 0)) * time.Millisecond}
+	return span{ends: ends, ttl: time.Duration(max(ends-ms, 0)) * time.Millisecond}
 }
 
 // stored is the end as a record's header bears it: not at all beside Koa, which moves the end by SETEX alone.
