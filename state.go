@@ -290,10 +290,11 @@ func (st *state) await() {
 // phase is the deadline of a commit. The end of the request's own context, which a timeout may have brought about by
 // now, does not stop it.
 func (st *state) phase() (context.Context, context.CancelFunc) {
-	if st.m.local {
-		return st.m.deadline(nil)
+	parent := st.parent()
+	if !st.m.local { // To say so costs an allocation.
+		parent = context.WithoutCancel(parent)
 	}
-	return st.m.deadline(context.WithoutCancel(st.parent()))
+	return st.m.deadline(parent)
 }
 
 // call runs a function of the user's with a handle of its own. It lets go of mu meanwhile, and every other handle on
