@@ -505,7 +505,7 @@ func (st *state) extend() bool {
 	case errors.Is(err, ErrCorrupt):
 		st.drop(Event{ID: st.id, Reason: ReasonCorrupt})
 	case err != nil:
-		st.storeError("touch", st.id, err)
+		_ = st.storeError("touch", st.id, err) // Told to the hook, and to no one else.
 	case winner.renewed:
 		st.drop(Event{ID: st.id, Reason: ReasonRenewed})
 	default:
