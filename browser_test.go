@@ -130,8 +130,17 @@ func (b *browser) handle(method, path string, do fiber.Handler) *reply {
 	if b.prepare != nil {
 		b.prepare(&req)
 	}
+	var wire bytes.Buffer
+	w := bufio.NewWriter(&wire)
+	if err := req.Write(w); err != nil {
+		b.t.Fatalf("write the request: %v", err)
+	}
+	w.Flush()
 	var ctx fasthttp.RequestCtx
-	ctx.Init(&req, b.from, nil)
+	ctx.Init(&fasthttp.Request{}, b.from, nil)
+	if err := ctx.Request.Read(bufio.NewReader(&wire)); err != nil {
+		b.t.Fatalf("read the request: %v", err)
+	}
 	if do != nil {
 		ctx.SetUserValue(visited{}, do)
 	}
