@@ -39,7 +39,7 @@ type reply struct {
 	cookies map[string]*http.Cookie
 }
 
-// visited is the key of the function that a request carries to a site's handler.
+// visited is the key of what a request has the site's handler do: a fiber.Handler or a func(sess.Session).
 type visited struct{}
 
 // site is an application with one manager, whose handler does what the request brings along, see browser.visit.
@@ -76,11 +76,14 @@ func newSiteOf(t testing.TB, f fiber.Config, config sess.Config, around ...fiber
 	}
 	s.app.Use(m.Handle)
 	s.app.All("/*", func(c *fiber.Ctx) error {
-		do, _ := c.Context().UserValue(visited{}).(fiber.Handler)
-		if do == nil {
-			return c.SendString("untouched")
+		switch do := c.Context().UserValue(visited{}).(type) {
+		case func(sess.Session):
+			do(sess.From(c))
+			return nil
+		case fiber.Handler:
+			return do(c)
 		}
-		return do(c)
+		return c.SendString("untouched")
 	})
 	return s
 }
@@ -97,10 +100,7 @@ func newBrowser(t testing.TB, serve fasthttp.RequestHandler) *browser {
 // visit runs do with the session of a request to "/", which must succeed.
 func (b *browser) visit(do func(s sess.Session)) *reply {
 	b.t.Helper()
-	r := b.handle(http.MethodGet, "/", func(c *fiber.Ctx) error {
-		do(sess.From(c))
-		return nil
-	})
+	r := b.send(http.MethodGet, "/", do)
 	if r.status != http.StatusOK {
 		b.t.Fatalf("visit: got status %d (%s), want 200", r.status, r.body)
 	}
@@ -110,11 +110,17 @@ func (b *browser) visit(do func(s sess.Session)) *reply {
 // get requests path; the site's handler leaves the session alone.
 func (b *browser) get(path string) *reply {
 	b.t.Helper()
-	return b.handle(http.MethodGet, path, nil)
+	return b.send(http.MethodGet, path, nil)
 }
 
 // handle sends a request and has the site answer it with do.
 func (b *browser) handle(method, path string, do fiber.Handler) *reply {
+	b.t.Helper()
+	return b.send(method, path, do)
+}
+
+// send sends a request that has the site do what is asked, see visited; nil asks for nothing.
+func (b *browser) send(method, path string, do any) *reply {
 	b.t.Helper()
 	var req fasthttp.Request
 	req.Header.SetMethod(method)
