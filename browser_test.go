@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -143,7 +144,7 @@ func (b *browser) send(method, path string, do any) *reply {
 	}
 	w.Flush()
 	var ctx fasthttp.RequestCtx
-	ctx.Init(&fasthttp.Request{}, b.from, nil)
+	ctx.Init(&fasthttp.Request{}, b.from, log.New(io.Discard, "", 0))
 	if err := ctx.Request.Read(bufio.NewReader(&wire)); err != nil {
 		b.t.Fatalf("read the request: %v", err)
 	}
@@ -152,11 +153,11 @@ func (b *browser) send(method, path string, do any) *reply {
 	}
 	defer ctx.ResetUserValues() // As the server does when the response is written.
 	b.serve(&ctx)
-	return b.receive(&ctx.Response)
+	return b.receive(method, &ctx.Response)
 }
 
-// receive reads a response and puts its cookies into the jar.
-func (b *browser) receive(response *fasthttp.Response) *reply {
+// receive reads the response to a request of method and puts its cookies into the jar.
+func (b *browser) receive(method string, response *fasthttp.Response) *reply {
 	b.t.Helper()
 	var wire bytes.Buffer
 	w := bufio.NewWriter(&wire)
@@ -164,7 +165,7 @@ func (b *browser) receive(response *fasthttp.Response) *reply {
 		b.t.Fatalf("write the response: %v", err)
 	}
 	w.Flush()
-	parsed, err := http.ReadResponse(bufio.NewReader(&wire), nil)
+	parsed, err := http.ReadResponse(bufio.NewReader(&wire), &http.Request{Method: method})
 	if err != nil {
 		b.t.Fatalf("read the response: %v", err)
 	}
