@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -39,7 +40,7 @@ type reply struct {
 	cookies map[string]*http.Cookie
 }
 
-// visited is the key of the function that a request carries to a site's handler.
+// visited is the key of what a request has the site's handler do: a fiber.Handler or a func(sess.Session).
 type visited struct{}
 
 // site is an application with one manager, whose handler does what the request brings along, see browser.visit.
@@ -76,11 +77,14 @@ func newSiteOf(t testing.TB, f fiber.Config, config sess.Config, around ...fiber
 	}
 	s.app.Use(m.Handle)
 	s.app.All("/*", func(c *fiber.Ctx) error {
-		do, _ := c.Context().UserValue(visited{}).(fiber.Handler)
-		if do == nil {
-			return c.SendString("untouched")
+		switch do := c.Context().UserValue(visited{}).(type) {
+		case func(sess.Session):
+			do(sess.From(c))
+			return nil
+		case fiber.Handler:
+			return do(c)
 		}
-		return do(c)
+		return c.SendString("untouched")
 	})
 	return s
 }
@@ -97,10 +101,7 @@ func newBrowser(t testing.TB, serve fasthttp.RequestHandler) *browser {
 // visit runs do with the session of a request to "/", which must succeed.
 func (b *browser) visit(do func(s sess.Session)) *reply {
 	b.t.Helper()
-	r := b.handle(http.MethodGet, "/", func(c *fiber.Ctx) error {
-		do(sess.From(c))
-		return nil
-	})
+	r := b.send(http.MethodGet, "/", do)
 	if r.status != http.StatusOK {
 		b.t.Fatalf("visit: got status %d (%s), want 200", r.status, r.body)
 	}
@@ -110,11 +111,17 @@ func (b *browser) visit(do func(s sess.Session)) *reply {
 // get requests path; the site's handler leaves the session alone.
 func (b *browser) get(path string) *reply {
 	b.t.Helper()
-	return b.handle(http.MethodGet, path, nil)
+	return b.send(http.MethodGet, path, nil)
 }
 
 // handle sends a request and has the site answer it with do.
 func (b *browser) handle(method, path string, do fiber.Handler) *reply {
+	b.t.Helper()
+	return b.send(method, path, do)
+}
+
+// send sends a request that has the site do what is asked, see visited; nil asks for nothing.
+func (b *browser) send(method, path string, do any) *reply {
 	b.t.Helper()
 	var req fasthttp.Request
 	req.Header.SetMethod(method)
@@ -130,18 +137,27 @@ func (b *browser) handle(method, path string, do fiber.Handler) *reply {
 	if b.prepare != nil {
 		b.prepare(&req)
 	}
+	var wire bytes.Buffer
+	w := bufio.NewWriter(&wire)
+	if err := req.Write(w); err != nil {
+		b.t.Fatalf("write the request: %v", err)
+	}
+	w.Flush()
 	var ctx fasthttp.RequestCtx
-	ctx.Init(&req, b.from, nil)
+	ctx.Init(&fasthttp.Request{}, b.from, log.New(io.Discard, "", 0))
+	if err := ctx.Request.Read(bufio.NewReader(&wire)); err != nil {
+		b.t.Fatalf("read the request: %v", err)
+	}
 	if do != nil {
 		ctx.SetUserValue(visited{}, do)
 	}
 	defer ctx.ResetUserValues() // As the server does when the response is written.
 	b.serve(&ctx)
-	return b.receive(&ctx.Response)
+	return b.receive(method, &ctx.Response)
 }
 
-// receive reads a response and puts its cookies into the jar.
-func (b *browser) receive(response *fasthttp.Response) *reply {
+// receive reads the response to a request of method and puts its cookies into the jar.
+func (b *browser) receive(method string, response *fasthttp.Response) *reply {
 	b.t.Helper()
 	var wire bytes.Buffer
 	w := bufio.NewWriter(&wire)
@@ -149,7 +165,7 @@ func (b *browser) receive(response *fasthttp.Response) *reply {
 		b.t.Fatalf("write the response: %v", err)
 	}
 	w.Flush()
-	parsed, err := http.ReadResponse(bufio.NewReader(&wire), nil)
+	parsed, err := http.ReadResponse(bufio.NewReader(&wire), &http.Request{Method: method})
 	if err != nil {
 		b.t.Fatalf("read the response: %v", err)
 	}

@@ -104,10 +104,11 @@ func TestRule03TheSignatureIsAnHMACOfTheCookiesBytes(t *testing.T) {
 		name    string
 		config  sess.Config
 		newHash func() hash.Hash
+		want    string
 	}{
-		{"by default", sess.Config{}, sha256.New},
-		{"for Koa", sess.Config{Koa: true}, sha1.New},
-		{"by a SHA-1 key", sess.Config{Keys: []sess.Key{sess.SHA1Key(testKey)}}, sha1.New},
+		{"by default", sess.Config{}, sha256.New, "; path=/; HttpOnly; SameSite=Lax"},
+		{"for Koa", sess.Config{Koa: true}, sha1.New, "; max-age=86400; path=/; HttpOnly; SameSite=Lax"},
+		{"by a SHA-1 key", sess.Config{Keys: []sess.Key{sess.SHA1Key(testKey)}}, sha1.New, "; path=/; HttpOnly; SameSite=Lax"},
 	} {
 		b := newSite(t, c.config).browser(t)
 		r := b.visit(func(s sess.Session) { sess.Set(s, "n", 1) })
@@ -117,10 +118,9 @@ func TestRule03TheSignatureIsAnHMACOfTheCookiesBytes(t *testing.T) {
 		if got, want := b.cookies["koa.sid.sig"], signed(c.newHash, testKey, "koa.sid", b.id()); got != want {
 			t.Errorf("%s: got signature %s, want %s", c.name, got, want)
 		}
-		want := "; path=/; HttpOnly; SameSite=Lax"
 		for _, line := range r.header["Set-Cookie"] {
-			if _, got, _ := strings.Cut(line, ";"); ";"+got != want {
-				t.Errorf("%s: got attributes %q, want %q", c.name, ";"+got, want)
+			if _, got, _ := strings.Cut(line, ";"); ";"+got != c.want {
+				t.Errorf("%s: got attributes %q, want %q", c.name, ";"+got, c.want)
 			}
 		}
 		wantValue(b, "n", 1)
