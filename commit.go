@@ -66,10 +66,11 @@ func (st *state) save() error {
 
 // orphaned reports whether the request was reset under its handler: then nothing of it may be touched.
 func (st *state) orphaned() bool {
-	if st.closed && st.dirty() {
+	orphaned := st.reset.Load()
+	if orphaned && st.dirty() {
 		st.drop(Event{ID: st.id, Reason: ReasonOrphaned})
 	}
-	return st.closed
+	return orphaned
 }
 
 // dirty reports whether anything was asked of the session but reading.
