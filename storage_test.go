@@ -64,6 +64,21 @@ func TestStorageStoreGivesDriversTTLsOfWholeSeconds(t *testing.T) {
 	}
 }
 
+func TestStorageStoreDoesNotAskTheDriverUnderAnEndedContext(t *testing.T) {
+	asked := 0
+	store := sess.NewStorageStore(&mapStorage{before: func(string) { asked++ }}, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, call := range storeCalls(store, storedID(t), storedRecord(t)) {
+		if err := call(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got the error %v, want context.Canceled", name, err)
+		}
+	}
+	if asked != 0 {
+		t.Errorf("calls of the driver: got %d, want 0", asked)
+	}
+}
+
 func TestStorageStoreLeavesAHangingDriverWhenTheContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
