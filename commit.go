@@ -178,7 +178,7 @@ func (st *state) store() error {
 		return &Error{Op: "save", Err: err}
 	}
 	st.dropIdle()
-	ctx, cancel := st.m.deadline(context.WithoutCancel(st.parent()))
+	ctx, cancel := st.phase()
 	defer cancel()
 	if st.fate == fateRegenerate {
 		return st.settle("regenerate", st.move(ctx, at, ttl))
@@ -408,7 +408,7 @@ func (m *Manager) tombstone(at time.Time, successor *ID) (*Record, error) {
 
 // end destroys what the session left behind, and what that was renewed into.
 func (st *state) end() error {
-	ctx, cancel := st.m.deadline(context.WithoutCancel(st.parent()))
+	ctx, cancel := st.phase()
 	defer cancel()
 	id, r := st.leaving, st.left
 	opts := st.m.config.Cookie
@@ -496,7 +496,7 @@ func (st *state) extend() bool {
 		float64(passed) < m.config.RollingThreshold*float64(life.ttl.Milliseconds()) {
 		return false
 	}
-	ctx, cancel := m.deadline(context.WithoutCancel(st.parent()))
+	ctx, cancel := st.phase()
 	defer cancel()
 	winner, err := st.touch(ctx, life)
 	switch {

@@ -258,10 +258,12 @@ func statusOf(err error) int {
 // deadline returns a context for one phase at the store. A store without I/O needs none.
 func (m *Manager) deadline(parent context.Context) (context.Context, context.CancelFunc) {
 	if m.local {
-		return context.Background(), func() {}
+		return context.Background(), noCancel
 	}
 	return context.WithTimeout(parent, m.config.StoreTimeout)
 }
+
+func noCancel() {}
 
 // commitLocks queue the commits of this process that compete for one session, so that only processes compete in the
 // store: without them 64 goroutines on one session needed up to 470 tries each, with them 8.

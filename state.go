@@ -211,11 +211,8 @@ func (st *state) validate() {
 	}
 }
 
-// forget makes the session a new one; the record in the store stays.
-func (st *state) forget() {
-	st.id, st.record, st.created = ID{}, nil, 0
-	st.dropChanges()
-}
+// forget makes the session a new one; the record in the store stays, and so do the changes.
+func (st *state) forget() { st.id, st.record, st.created = ID{}, nil, 0 }
 
 // fetch reads the presented id with get and takes what it finds, if that is a live session.
 func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
@@ -235,7 +232,7 @@ func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
 		st.reject(Event{ID: st.presented, Reason: ReasonCorrupt, Err: ErrCorrupt})
 		return nil
 	}
-	if r.ends != 0 && r.ends <= st.at.UnixMilli() {
+	if st.m.over(r, st.at) {
 		st.count(countExpired)
 		emit(st.m.config.Hooks.Expired, Event{ID: st.presented})
 		return nil
@@ -288,6 +285,15 @@ func (st *state) await() {
 	for st.callback != 0 {
 		st.idle.Wait()
 	}
+}
+
+// phase is the deadline of a commit. The end of the request's own context, which a timeout may have brought about by
+// now, does not stop it.
+func (st *state) phase() (context.Context, context.CancelFunc) {
+	if st.m.local {
+		return st.m.deadline(nil)
+	}
+	return st.m.deadline(context.WithoutCancel(st.parent()))
 }
 
 // call runs a function of the user's with a handle of its own. It lets go of mu meanwhile, and every other handle on
