@@ -31,12 +31,12 @@ type watches struct {
 	any   atomic.Int64 // how many are watched, so that an invalidation costs nothing where none are
 
 	mu    sync.Mutex
-	byID  map[ID]*watch
+	byID  map[ID]*redisWatch
 	looks int // under way
 }
 
-// watch is one session that somebody waits for. The mutex of watches guards it.
-type watch struct {
+// redisWatch is one session that somebody waits for. The mutex of watches guards it.
+type redisWatch struct {
 	id       ID
 	told     map[*watcher]struct{}
 	lease    *lease  // of the connection that reports a change; nil: none does
@@ -60,7 +60,7 @@ func newWatches(s *RueidisStore) *watches {
 		poll:  true,
 		news:  make(chan struct{}, 1),
 		done:  s.done,
-		byID:  make(map[ID]*watch),
+		byID:  make(map[ID]*redisWatch),
 	}
 	if s.cache != nil {
 		ws.mono, ws.every, ws.poll = s.cache.mono, ws.every/4, false
@@ -93,12 +93,12 @@ func (ws *watches) add(ctx context.Context, id ID, w *watcher) (stop func(), err
 	return func() { ws.remove(id, w) }, nil
 }
 
-func (ws *watches) register(id ID, w *watcher) *watch {
+func (ws *watches) register(id ID, w *watcher) *redisWatch {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	sw := ws.byID[id]
 	if sw == nil {
-		sw = &watch{id: id, told: make(map[*watcher]struct{})}
+		sw = &redisWatch{id: id, told: make(map[*watcher]struct{})}
 		ws.byID[id] = sw
 		ws.any.Add(1)
 	}
@@ -179,12 +179,12 @@ func (ws *watches) check(all bool) {
 
 // blind reports whether no connection would report a change. One that was just made will, though its lease holds for
 // nothing before its first heartbeat.
-func (sw *watch) blind(mono int64) bool {
+func (sw *redisWatch) blind(mono int64) bool {
 	return sw.lease == nil || sw.lease.over() || !sw.lease.holds(mono) && sw.lease.until.Load() != 0
 }
 
 // lookAt looks at one watch and tells the watchers if tell is set or something is new.
-func (ws *watches) lookAt(sw *watch, tell bool) {
+func (ws *watches) lookAt(sw *redisWatch, tell bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
 	defer cancel()
 	r, l, err := ws.look(ctx, sw.id)
