@@ -62,7 +62,7 @@ func (s *StorageStore) Get(ctx context.Context, id ID) (*Record, error) {
 // Set keeps r under id.
 func (s *StorageStore) Set(ctx context.Context, id ID, r *Record, ttl time.Duration) error {
 	return s.call(ctx, "set", id, func() error {
-		return s.storage.Set(s.key(id), []byte(r.JSON()), wholeSeconds(ttl))
+		return s.storage.Set(s.key(id), []byte(r.JSON()), driverTTL(ttl))
 	})
 }
 
@@ -110,9 +110,9 @@ func recovered(f func() error) (err error) {
 // key is a string of its own: drivers may keep it.
 func (s *StorageStore) key(id ID) string { return s.prefix + id.Value() }
 
-// wholeSeconds returns a TTL that a driver which cuts off to whole seconds, on a clock that is itself up to a second
+// driverTTL returns a TTL that a driver which cuts off to whole seconds, on a clock that is itself up to a second
 // late, does not make shorter than ttl, and never 0, which would mean for ever.
-func wholeSeconds(ttl time.Duration) time.Duration {
+func driverTTL(ttl time.Duration) time.Duration {
 	ttl = min(ttl, storageMaxTTL)
 	return (ttl + 2*time.Second - 1).Truncate(time.Second)
 }

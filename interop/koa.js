@@ -9,9 +9,8 @@
 const Koa = require('koa')
 const Keygrip = require('keygrip')
 const redisStore = require('koa-redis')
-const session = require('koa-generic-session')
 
-const { redis, keys, hash, options } = JSON.parse(process.argv[2])
+const { redis, keys, hash, koaSess, options } = JSON.parse(process.argv[2])
 
 const store = redisStore({ host: '127.0.0.1', port: redis })
 const gates = new Map() // name → { arrived, opened }: two promises and what resolves them
@@ -22,14 +21,14 @@ app.silent = true
 // What a body may use beside ctx. `gate` stops it until another request has called `open` with the same name, and
 // `arrived` waits until it has stopped there: how a test decides who writes first.
 const tools = {
-  app, Keygrip, store,
+  app, keys, Keygrip, store,
   gate (name) { at(name).arrive(); return at(name).opened },
   arrived (name) { return at(name).arrived },
-  open (name) { at(name).open() }
+  open (name) { at(name).open(); gates.delete(name) }
 }
 const AsyncFunction = (async () => {}).constructor
 
-app.use(session({ ...options, store }))
+app.use(koaSess ? oldSession() : require('koa-generic-session')({ ...options, store }))
 app.use(async ctx => {
   let body = ''
   for await (const chunk of ctx.req) body += chunk
@@ -46,6 +45,14 @@ function at (name) {
     gates.set(name, g)
   }
   return gates.get(name)
+}
+
+// oldSession is the middleware as it was first: a generator, which today's Koa must be handed through co.
+function oldSession () {
+  console.warn = () => {} // It says that it has been renamed.
+  const co = require('co')
+  const session = require('koa-sess')({ ...options, store })
+  return (ctx, next) => co(session.call(ctx, (function * () { yield next() })()))
 }
 
 const server = app.listen(0, '127.0.0.1', () => console.log(server.address().port))
