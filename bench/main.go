@@ -54,7 +54,7 @@ func parseOptions(arguments []string) (options, error) {
 	f.StringVar(&o.parts, "parts", "micro,resident,endtoend", "which `parts` to run")
 	f.IntVar(&o.rounds, "rounds", 3, "how often each figure is measured; the median counts")
 	f.DurationVar(&o.duration, "duration", time.Second, "of each end-to-end measurement, at least 1 s; 0: a few requests")
-	f.IntVar(&o.warmup, "warmup", 2048, "how many requests come before each of them, at least 64; 0: none")
+	f.IntVar(&o.warmup, "warmup", 4096, "how many requests come before each of them, at least 64; 0: none")
 	f.StringVar(&o.benchtime, "benchtime", "100ms", "of each benchmark in process, as go test takes it")
 	f.IntVar(&o.sessions, "sessions", 1_000_000, "how many sessions are resident in W5")
 	f.StringVar(&o.out, "out", "out", "`directory` for the results and benchstat's input")
@@ -94,10 +94,12 @@ func compare(arguments []string) error {
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
+	load := newLoadMeter()
 	r, err := runParts(chosen, o)
 	if err != nil {
 		return err
 	}
+	r.OtherCPUs = load.others()
 	if err := writeResults(r, filepath.Join(o.out, "results.json")); err != nil {
 		return err
 	}

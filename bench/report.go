@@ -11,8 +11,9 @@ import (
 // tables returns the results as Markdown.
 func (r *results) tables() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured %s on %d × %s, %s, %s, Node %s, Redis %s; %s.\n", r.Date, r.Machine.CPUs, r.Machine.CPU,
-		r.Machine.Kernel, r.Machine.Go, r.Machine.Node, r.Machine.Redis, r.Options)
+	fmt.Fprintf(&b, "Measured %s on %d × %s, %s, %s, Node %s, Redis %s; %s.\n"+
+		"Other processes kept %.2f CPUs busy meanwhile.\n", r.Date, r.Machine.CPUs, r.Machine.CPU,
+		r.Machine.Kernel, r.Machine.Go, r.Machine.Node, r.Machine.Redis, r.Options, r.OtherCPUs)
 	r.microTables(&b)
 	r.endToEndTables(&b)
 	r.residentTable(&b)

@@ -15,6 +15,7 @@ import (
 type results struct {
 	Date        string      `json:"date"`
 	Options     string      `json:"options"`
+	OtherCPUs   float64     `json:"otherCPUs"` // how many CPUs other processes kept busy meanwhile, on average
 	Machine     machine     `json:"machine"`
 	Contestants []described `json:"contestants"`
 	Micro       []micro     `json:"micro,omitempty"`
