@@ -1,0 +1,534 @@
+package sess
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// tombstoneTTL is how long an id that was left behind by a renewal still says so, that requests under way with it
+// neither resurrect it nor overwrite the new cookie.
+const tombstoneTTL = 10 * time.Second
+
+// maxSuccessors bounds how many renewals of one session a logout follows.
+const maxSuccessors = 16
+
+// errRenewed says that a tombstone stands where the session was.
+var errRenewed = errors.New("sess: renewed")
+
+// commit decides what becomes of the session when its handler has returned, and does it.
+func (st *state) commit() error {
+	st.lock()
+	defer st.mu.Unlock()
+	if st.orphaned() {
+		return nil
+	}
+	if st.base == nil && st.fiberCtx != nil && !st.m.local && st.dirty() {
+		st.base = st.fiberCtx.UserContext()
+	}
+	err := st.conclude(true)
+	st.committed = true
+	return err
+}
+
+// commitAfter is commit behind a handler that failed: the session is saved all the same, for counters of failed logins
+// and the like. The handler's error is the one the client gets, so the save's own goes to the hook.
+func (st *state) commitAfter(error) {
+	err := st.commit()
+	var e *Error
+	if errors.As(err, &e) && !isStoreFailure(e.Err) { // The store's failures have been told.
+		emit(st.m.config.Hooks.StoreError, Event{Err: e.Err})
+	}
+}
+
+// save is commit in the middle of a request.
+func (st *state) save() error {
+	if st.closed && st.active {
+		return ErrReleased
+	}
+	if st.committed {
+		if st.record == nil || st.fate != fateKeep {
+			return ErrCommitted
+		}
+		if errors.Is(st.err, ErrCommitted) {
+			st.err = nil
+		}
+	}
+	discarded := st.discarded
+	st.discarded = false
+	err := st.conclude(false)
+	st.discarded = discarded
+	if err == nil {
+		st.unsaved = false
+	}
+	return err
+}
+
+// orphaned reports whether the request was reset under its handler: then nothing of it may be touched.
+func (st *state) orphaned() bool {
+	if st.closed && st.dirty() {
+		st.drop(Event{ID: st.id, Reason: ReasonOrphaned})
+	}
+	return st.closed
+}
+
+// dirty reports whether anything was asked of the session but reading.
+func (st *state) dirty() bool {
+	return len(st.changes) > 0 || st.wipe || st.ownCookie || st.forced || st.fate != fateKeep
+}
+
+// conclude is the end of a session's request, in the order of precedence: discarded, failed, destroyed, saved, and if
+// it is the request's last one, renewed.
+func (st *state) conclude(last bool) error {
+	if st.discarded {
+		return nil
+	}
+	if st.err != nil {
+		return &Error{Op: "save", Err: &handlerError{st.err}}
+	}
+	if !st.loaded && !st.dirty() {
+		return nil
+	}
+	if err := st.load(); err != nil {
+		return err
+	}
+	wanted := st.wanted()
+	if hook := st.m.config.BeforeSave; hook != nil && wanted && !st.renewed {
+		var err error
+		st.call(func(s Session) { err = hook(st.ctx, s) })
+		if err != nil {
+			return &Error{Op: "save", Err: &handlerError{err}}
+		}
+		if st.discarded || st.orphaned() {
+			return nil
+		}
+		if st.err != nil {
+			return &Error{Op: "save", Err: &handlerError{st.err}}
+		}
+		wanted = st.wanted()
+	}
+	if st.fate == fateDestroy {
+		if err := st.end(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case st.renewed && !st.forced:
+		if st.dirty() {
+			st.drop(Event{ID: st.presented, Reason: ReasonRenewed})
+			st.dropChanges()
+		}
+		return nil
+	case wanted:
+		return st.store()
+	case last:
+		st.renew()
+	}
+	return nil
+}
+
+// wanted reports whether the session is to be saved.
+func (st *state) wanted() bool {
+	if st.record == nil {
+		return st.forced || st.holdsValue() || st.m.config.AllowEmpty && st.used && st.fate != fateDestroy
+	}
+	if st.ownCookie {
+		raw, _ := st.record.Raw("cookie")
+		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, st.cookie, st.m.config.Cookie)
+	}
+	var cookie []byte
+	if st.ownCookie {
+		cookie = st.cookieJSON
+	}
+	return st.forced || st.fate == fateRegenerate || changed(st.record, st.wipe, st.changes, cookie)
+}
+
+// holdsValue reports whether the changes give an empty session a value.
+func (st *state) holdsValue() bool {
+	for i := range st.changes {
+		if c := &st.changes[i]; c.kind != changeDelete && c.val != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// store saves the session under its id. What another request saved meanwhile is kept, and the changes are made to
+// that; where another request ended the session it stays so.
+func (st *state) store() error {
+	ttl := st.ttl()
+	if st.orphaned() { // TTLFunc took its time.
+		return nil
+	}
+	at := time.Now()
+	if st.created == 0 {
+		st.created = at.UnixMilli()
+	}
+	opts := st.options(st.record)
+	if st.m.lifespan(at, st.created, &opts, ttl).ttl <= 0 { // It was told to end.
+		st.destroy()
+		if st.fate != fateDestroy {
+			return nil
+		}
+		emit(st.m.config.Hooks.Expired, Event{ID: st.leaving})
+		st.count(countExpired)
+		return st.end()
+	}
+	if err := st.newID(); err != nil {
+		return &Error{Op: "save", Err: err}
+	}
+	st.dropIdle()
+	ctx, cancel := st.phase()
+	defer cancel()
+	if st.fate == fateRegenerate {
+		return st.settle("regenerate", st.move(ctx, at, ttl))
+	}
+	return st.settle("save", st.put(ctx, at, ttl))
+}
+
+// settle turns the outcome of a save into the request's: the cookie, a dropped change, or an error.
+func (st *state) settle(op string, err error) error {
+	reason := Reason("")
+	switch {
+	case err == nil:
+		st.owe(st.record.ends)
+	case errors.Is(err, errRenewed):
+		reason = ReasonRenewed
+	case errors.Is(err, ErrNotFound):
+		reason = ReasonGone
+	case errors.Is(err, ErrCorrupt):
+		reason = ReasonCorrupt
+	case isStoreFailure(err):
+		return st.storeError(op, st.id, err)
+	default:
+		return &Error{Op: op, Err: err}
+	}
+	if reason != "" {
+		st.drop(Event{ID: st.id, Reason: reason})
+	}
+	st.dropChanges()
+	st.forced, st.fate, st.leaving, st.left = false, fateKeep, ID{}, nil
+	return nil
+}
+
+// isStoreFailure tells an error of the store's from one of the application's making.
+func isStoreFailure(err error) bool { return (&Error{Err: err}).status() == 503 }
+
+// put stores the session, new or changed, by compare-and-swap.
+func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error {
+	m := st.m
+	before := st.record
+	if m.swapper == nil {
+		next, life, err := st.build(before, at, ttl)
+		if err == nil {
+			err = m.store.Set(ctx, st.id, next, life.ttl)
+		}
+		if err == nil {
+			st.saved(before, next)
+		}
+		return err
+	}
+	current := before
+	return st.contend(ctx, &st.id, func(ctx context.Context) (bool, error) {
+		next, life, err := st.build(current, at, ttl)
+		if err != nil {
+			return true, err
+		}
+		there, err := m.swapper.Swap(ctx, st.id, current, next, life.ttl)
+		switch {
+		case err != nil:
+			return true, err
+		case there == next:
+			if current != before {
+				st.count(countMerged)
+				emit(m.config.Hooks.Merged, Event{ID: st.id})
+			}
+			st.saved(before, next)
+			return true, nil
+		case before == nil:
+			return true, &handlerError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
+		case there.renewed:
+			return true, errRenewed
+		}
+		current = there
+		return false, nil
+	})
+}
+
+// saved notes that next is now in the store.
+func (st *state) saved(before, next *Record) {
+	st.record = next
+	if before == nil {
+		st.count(countCreated)
+		emit(st.m.config.Hooks.Created, Event{ID: st.id})
+		return
+	}
+	st.count(countSaved)
+	emit(st.m.config.Hooks.Saved, Event{ID: st.id})
+}
+
+// build makes the record to store on top of current, and says how long it lives.
+func (st *state) build(current *Record, at time.Time, ttl time.Duration) (*Record, span, error) {
+	m := st.m
+	opts := st.options(current)
+	life := m.lifespan(at, st.created, &opts, ttl)
+	if life.ttl <= 0 { // Another request gave it an end that has passed.
+		life.ttl = time.Millisecond
+	}
+	h := header{created: st.created, ends: m.stored(life.ends)}
+	if st.ownCookie || m.config.Koa {
+		raw, _ := current.Raw("cookie")
+		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, opts, m.config.Cookie)
+		h.cookie = st.cookieJSON
+	}
+	next, scratch, err := merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)
+	st.scratch = scratch
+	if err != nil {
+		return nil, life, err
+	}
+	next.ends = life.ends
+	return next, life, nil
+}
+
+// dropIdle drops the changes that change nothing, so that a merge does not write over another's with them.
+func (st *state) dropIdle() {
+	if st.wipe {
+		return
+	}
+	kept := st.changes[:0]
+	for i := range st.changes {
+		if changed(st.record, false, st.changes[i:i+1], nil) {
+			kept = append(kept, st.changes[i])
+		}
+	}
+	clear(st.changes[len(kept):])
+	st.changes = kept
+}
+
+// contend runs try until it is done. After its first loss it queues with the other losers of this process.
+func (st *state) contend(ctx context.Context, id *ID, try func(context.Context) (done bool, err error)) error {
+	done, err := try(ctx)
+	if done || err != nil {
+		return err
+	}
+	if st.m.local { // Now it may take a while.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.Background(), st.m.config.StoreTimeout)
+		defer cancel()
+	}
+	release, err := st.m.locks.acquire(ctx, id)
+	if err != nil {
+		return ErrConflict
+	}
+	defer release()
+	for ctx.Err() == nil {
+		if done, err = try(ctx); done || err != nil {
+			return err
+		}
+	}
+	return ErrConflict
+}
+
+// move stores the session under its new id, and only then takes the old one away: a tombstone stands there for a
+// while. If the old one has ended meanwhile the new one goes too, since a logout wins.
+func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) error {
+	m := st.m
+	old, current := st.leaving, st.left
+	next, life, err := st.build(current, at, ttl)
+	if err != nil {
+		return err
+	}
+	if m.swapper == nil {
+		if err := m.store.Set(ctx, st.id, next, life.ttl); err != nil {
+			return err
+		}
+		return st.moved(next, m.store.Destroy(ctx, old))
+	}
+	there, err := m.swapper.Swap(ctx, st.id, nil, next, life.ttl)
+	if err == nil && there != next {
+		return &handlerError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
+	}
+	if err != nil {
+		return err
+	}
+	tombstone, err := m.tombstone(at, &st.id)
+	if err != nil {
+		return err
+	}
+	err = st.contend(ctx, &old, func(ctx context.Context) (bool, error) {
+		there, err := m.swapper.Swap(ctx, old, current, tombstone, tombstoneTTL)
+		switch {
+		case err != nil:
+			return true, err
+		case there == tombstone:
+			return true, nil
+		case there.renewed:
+			return true, errRenewed
+		}
+		// It changed meanwhile: the new record must have that too.
+		current = there
+		merged, life, err := st.build(current, at, ttl)
+		if err != nil {
+			return true, err
+		}
+		if there, err = m.swapper.Swap(ctx, st.id, next, merged, life.ttl); err == nil && there != merged {
+			err = ErrNotFound
+		}
+		next = merged
+		return false, err
+	})
+	if err != nil {
+		_ = m.store.Destroy(ctx, st.id) // Nobody has heard of this id; if it stays, it ends with its TTL.
+	}
+	return st.moved(next, err)
+}
+
+// moved notes the outcome of a renewal.
+func (st *state) moved(next *Record, err error) error {
+	if err != nil {
+		return err
+	}
+	st.record = next
+	st.count(countCreated)
+	st.count(countRegenerated)
+	emit(st.m.config.Hooks.Regenerated, Event{ID: st.id, Old: st.leaving})
+	return nil
+}
+
+// tombstone makes the record that says where a session went. Beside Koa, which would take it for a session, it is
+// none: the old record is deleted.
+func (m *Manager) tombstone(at time.Time, successor *ID) (*Record, error) {
+	if m.config.Koa {
+		return nil, nil
+	}
+	h := header{created: at.UnixMilli(), ends: at.Add(tombstoneTTL).UnixMilli(), successor: *successor}
+	r, _, err := merge(nil, false, nil, h, maxMaxRecordBytes, nil)
+	return r, err
+}
+
+// end destroys what the session left behind, and what that was renewed into.
+func (st *state) end() error {
+	ctx, cancel := st.phase()
+	defer cancel()
+	id, r := st.leaving, st.left
+	opts := st.m.config.Cookie
+	if raw, ok := r.Raw("cookie"); ok {
+		opts = parseCookieJSON(raw, opts)
+	}
+	for hop := 0; !id.IsZero() && hop < maxSuccessors; hop++ {
+		successor, err := st.extinguish(ctx, id, r)
+		if err != nil {
+			return st.storeError("destroy", id, err)
+		}
+		id, r = successor, nil
+	}
+	st.count(countDestroyed)
+	emit(st.m.config.Hooks.Destroyed, Event{ID: st.leaving})
+	st.fate, st.leaving, st.left = fateKeep, ID{}, nil
+	st.due, st.dueOpts = dueExpire, opts
+	return nil
+}
+
+// extinguish deletes one id, last seen holding r. If it was renewed it returns the successor.
+func (st *state) extinguish(ctx context.Context, id ID, r *Record) (successor ID, err error) {
+	m := st.m
+	if m.swapper == nil {
+		return ID{}, m.store.Destroy(ctx, id)
+	}
+	if r == nil {
+		r, err = m.store.Get(ctx, id)
+	}
+	if err == nil {
+		err = st.contend(ctx, &id, func(ctx context.Context) (bool, error) {
+			if next, ok := r.successor(); ok {
+				successor = next
+				return true, nil
+			}
+			r, err = m.swapper.Swap(ctx, id, r, nil, 0)
+			return r == nil, err
+		})
+	}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return ID{}, nil
+	case errors.Is(err, ErrCorrupt):
+		return ID{}, m.store.Destroy(ctx, id)
+	}
+	return successor, err
+}
+
+// renew ends a request that changed nothing: a rolling session gets more time, if enough of it has passed, and a cookie
+// that an old key signed is signed anew. Nothing of this is worth an error to the client: the session is as good as
+// before, and the next request tries again.
+func (st *state) renew() {
+	if st.record == nil {
+		return
+	}
+	if !st.m.config.Rolling || !st.extend() {
+		if st.keyIndex > 0 && st.due == dueNothing {
+			st.owe(st.lasts())
+		}
+	}
+}
+
+// lasts is the end of the record, or the default's where nothing tells.
+func (st *state) lasts() int64 {
+	if st.record.ends != 0 {
+		return st.record.ends
+	}
+	return time.Now().Add(defaultTTL).UnixMilli()
+}
+
+// extend moves the session's end, and reports whether it settled what the response owes.
+func (st *state) extend() bool {
+	m := st.m
+	ttl := st.ttl()
+	if st.orphaned() {
+		return true
+	}
+	at := time.Now()
+	opts := st.options(st.record)
+	life := m.lifespan(at, st.created, &opts, ttl)
+	if life.ttl <= 0 || life.ends <= st.record.ends {
+		return false
+	}
+	if passed := life.ends - st.record.ends; !m.config.RollingAlways && st.record.ends != 0 &&
+		float64(passed) < m.config.RollingThreshold*float64(life.ttl.Milliseconds()) {
+		return false
+	}
+	ctx, cancel := st.phase()
+	defer cancel()
+	winner, err := st.touch(ctx, life)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		st.drop(Event{ID: st.id, Reason: ReasonGone})
+	case errors.Is(err, ErrCorrupt):
+		st.drop(Event{ID: st.id, Reason: ReasonCorrupt})
+	case err != nil:
+		st.storeError("touch", st.id, err)
+	case winner.renewed:
+		st.drop(Event{ID: st.id, Reason: ReasonRenewed})
+	default:
+		st.record = winner
+		st.count(countTouched)
+		emit(m.config.Hooks.Saved, Event{ID: st.id})
+		st.owe(st.lasts())
+	}
+	return true
+}
+
+// touch swaps the record for itself with a later end. If another was faster, that one has renewed the session.
+func (st *state) touch(ctx context.Context, life span) (winner *Record, err error) {
+	m := st.m
+	h := header{created: st.created, ends: m.stored(life.ends)}
+	next, scratch, err := merge(st.record, false, nil, h, maxMaxRecordBytes, st.scratch)
+	st.scratch = scratch
+	if err != nil {
+		return nil, err
+	}
+	next.ends = life.ends
+	if m.swapper == nil {
+		return next, m.store.Set(ctx, st.id, next, life.ttl)
+	}
+	return m.swapper.Swap(ctx, st.id, st.record, next, life.ttl)
+}

@@ -1,0 +1,213 @@
+package sess
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// Config says how sessions are kept and carried. Its zero value works: memory store, signed cookie, a random key of
+// the process, sessions of one day. A Config is read once, by [New] or [NewManager]; later changes have no effect.
+type Config struct {
+	// Store keeps the sessions. Default: NewMemoryStore().
+	Store Store
+
+	// Keys sign the id. The first one signs, all of them verify: to rotate, put the new key in front and drop the old
+	// one when its sessions have ended. See [Keys], [SHA256Key], [SHA1Key].
+	// Default: a random key of this process, with the default Store only.
+	Keys []Key
+
+	// DangerouslyShortKeys admits keys shorter than 16 bytes, which can be guessed. For Koa apps that have them.
+	DangerouslyShortKeys bool
+
+	// Cookie holds the attributes of the session cookie. See [Cookie] for its defaults.
+	Cookie Cookie
+
+	// Transport carries the session in place of cookies, see [HeaderTransport]. Default: cookies.
+	Transport Transport
+
+	// TTL is how long a session lives after its last save, or after its last renewal when Rolling. It beats what a
+	// session's own cookie says. Default: the cookie's MaxAge, or 24 hours if that is 0.
+	TTL time.Duration
+
+	// TTLFunc gives a session's TTL at each save. 0 leaves it to the cookie, as an unset TTL does; a negative one ends
+	// the session. Set TTL or TTLFunc, not both. Default: nil.
+	TTLFunc func(s Session) time.Duration
+
+	// Lifetime bounds a session's life from its creation, however often it is saved or renewed. Default: no bound.
+	Lifetime time.Duration
+
+	// Rolling renews a session on every request that finds it, once RollingThreshold of its TTL has passed.
+	Rolling bool
+
+	// RollingThreshold is the part of the TTL, between 0 and 1, that must have passed before a rolling session is
+	// renewed, so that reading stays free of writes. Default: 0.1.
+	RollingThreshold float64
+
+	// RollingAlways renews on every request, whatever RollingThreshold says. Needs Rolling.
+	RollingAlways bool
+
+	// Defer loads a session when a handler first uses it, and never for a request that does not.
+	Defer bool
+
+	// AllowEmpty stores a new session that a handler used and left empty.
+	AllowEmpty bool
+
+	// GenerateID makes the id of a new session: 16 to 63 cookie-safe bytes nobody can guess. If it fails, the request
+	// fails. Default: 24 random bytes in base64url.
+	GenerateID func() (string, error)
+
+	// Valid reports whether a loaded session may be used in this request; if not, the request gets a new one and the
+	// record stays. Default: every session is valid.
+	Valid func(ctx *fasthttp.RequestCtx, s Session) bool
+
+	// BeforeSave runs before a session is saved and may change it. Its error cancels the save. Default: nil.
+	BeforeSave func(ctx *fasthttp.RequestCtx, s Session) error
+
+	// ErrorHandler turns an error of the session layer into the middleware's own; it may write a response and return
+	// nil. The request goes no further in any case. Default: returns err, which is answered with 503 or 500.
+	ErrorHandler func(ctx *fasthttp.RequestCtx, err error) error
+
+	// Next skips the middleware when it returns true. For Fiber only: Manager.Wrap refuses it. Default: nil.
+	Next func(c *fiber.Ctx) bool
+
+	// StoreTimeout bounds each phase at the store: the load, the whole commit, each Save, Take and Refresh.
+	// Default: time.Second.
+	StoreTimeout time.Duration
+
+	// MaxRecordBytes bounds a session's JSON: a larger one is not stored (ErrTooLarge), and not loaded.
+	// Default: 65536. At most 16 MiB.
+	MaxRecordBytes int
+
+	// Hooks hear what happens to sessions. Default: none.
+	Hooks Hooks
+
+	// Koa shares sessions with a running Koa application: keys of [Keys] sign with SHA-1, and every record holds the
+	// cookie object that Koa wants. A Cookie.MaxAge of 0 then means the TTL, since Koa stores sessions without a maxAge
+	// for ever. Set it in RueidisConfig too.
+	Koa bool
+}
+
+// Defaults and bounds of Config.
+const (
+	defaultTTL            = 24 * time.Hour
+	defaultStoreTimeout   = time.Second
+	defaultMaxRecordBytes = 64 << 10
+	maxMaxRecordBytes     = 16 << 20
+	minIDBytes            = 16
+	maxTTL                = 100 * 365 * 24 * time.Hour
+)
+
+// Validate reports every mistake in c at once, each with the field, the value, the rule and the remedy. [New] and
+// [NewManager] call it.
+func (c Config) Validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("sess: Config."+format, args...)) }
+
+	if len(c.Keys) == 0 && c.Store != nil && !c.Cookie.DangerouslyUnsigned {
+		wrong("Keys: none; want at least one when Store is set, or sessions end when the process does")
+	}
+	errs = append(errs, validateKeys(c.Keys, c.DangerouslyShortKeys)...)
+	errs = append(errs, c.Cookie.withDefaults().validate(!c.Cookie.DangerouslyUnsigned)...)
+	if !c.Cookie.Expires.IsZero() {
+		wrong("Cookie.Expires: is set; it belongs to one session (Session.SetCookie); here set MaxAge or TTL")
+	}
+	if t, ok := c.Transport.(interface{ validate() error }); ok {
+		if err := t.validate(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"TTL", c.TTL}, {"Lifetime", c.Lifetime}, {"StoreTimeout", c.StoreTimeout}} {
+		if d.value < 0 {
+			wrong("%s: %v; want a positive duration, or 0 for the default", d.name, d.value)
+		}
+		if d.value > 0 && d.value < time.Millisecond {
+			wrong("%s: %v; want at least a millisecond", d.name, d.value)
+		}
+		if d.value > maxTTL {
+			wrong("%s: %v; want at most 100 years", d.name, d.value)
+		}
+	}
+	if c.TTL != 0 && c.TTLFunc != nil {
+		wrong("TTLFunc: is set beside TTL %v; want one of the two", c.TTL)
+	}
+	if !(c.RollingThreshold >= 0 && c.RollingThreshold < 1) {
+		wrong("RollingThreshold: %v; want a part of the TTL from 0 up to 1; for every request set RollingAlways", c.RollingThreshold)
+	}
+	if !c.Rolling && (c.RollingThreshold != 0 || c.RollingAlways) {
+		wrong("Rolling: false, but RollingThreshold or RollingAlways is set; want Rolling true, or neither")
+	}
+	if c.MaxRecordBytes < 0 || c.MaxRecordBytes > maxMaxRecordBytes {
+		wrong("MaxRecordBytes: %d; want 1 to %d, or 0 for the default", c.MaxRecordBytes, maxMaxRecordBytes)
+	}
+	if c.Cookie.DangerouslyUnsigned && len(c.Keys) > 0 {
+		wrong("Cookie.DangerouslyUnsigned: true, but Keys are set; want one of the two")
+	}
+	if c.Koa && c.Transport != nil {
+		wrong("Transport: is set beside Koa, which reads cookies; want one of the two")
+	}
+	if k, ok := c.Store.(koaStore); ok && k.koa() != c.Koa {
+		wrong("Koa: %v, but the store was made with %v; want the same in both", c.Koa, k.koa())
+	}
+	if c.localStore() && fiber.IsChild() {
+		wrong("Store: a store in the memory of this process, which is one of several (Fiber's Prefork); want a shared store, such as Redis")
+	}
+	return errors.Join(errs...)
+}
+
+// koaStore is a store that must know whether Koa writes to it as well.
+type koaStore interface{ koa() bool }
+
+// localStore reports whether the sessions are kept in this process.
+func (c Config) localStore() bool {
+	_, local := c.Store.(Local)
+	return c.Store == nil || local
+}
+
+// withDefaults returns c with every zero that means a default replaced by it.
+func (c Config) withDefaults() Config {
+	if c.Store == nil {
+		warnInProduction()
+		c.Store = NewMemoryStore()
+	}
+	if len(c.Keys) == 0 && !c.Cookie.DangerouslyUnsigned {
+		secret := make([]byte, 32)
+		rand.Read(secret) // Never fails: it ends the program instead.
+		c.Keys = Keys(secret)
+	}
+	c.Cookie = c.Cookie.withDefaults()
+	if c.Koa && c.Cookie.MaxAge == 0 {
+		c.Cookie.MaxAge = min(cmp.Or(c.TTL, defaultTTL), maxCookieAge)
+	}
+	if c.RollingThreshold == 0 && !c.RollingAlways {
+		c.RollingThreshold = 0.1
+	}
+	if c.StoreTimeout == 0 {
+		c.StoreTimeout = defaultStoreTimeout
+	}
+	if c.MaxRecordBytes == 0 {
+		c.MaxRecordBytes = defaultMaxRecordBytes
+	}
+	return c
+}
+
+// warnInProduction says once per manager what the default store means where an environment variable in common use
+// says that the program is in production.
+func warnInProduction() {
+	for _, name := range []string{"GO_ENV", "APP_ENV", "FIBER_ENV"} {
+		if os.Getenv(name) == "production" {
+			slog.Warn("sess: sessions are kept in this process's memory: they end with it and no other process sees them; set Config.Store", "because", name+"=production")
+			return
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package sess
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Cookie says how a session's cookie is sent. A session has two: NAME holds its id and NAME.sig the id's signature;
+// both are sent with the same attributes.
+//
+// The zero Cookie is a good one: a browser-session cookie that scripts cannot read, which other sites' forms and
+// frames do not carry, and which is marked Secure wherever the request came over TLS. Every field is checked at
+// start-up, and again when a session is given a Cookie of its own.
+type Cookie struct {
+	// Name is the cookie's name, and NAME.sig the signature's. Only Config's counts. Default: koa.sid.
+	Name string
+
+	// Path is where the session is seen: the middleware does nothing elsewhere, and browsers send the cookies nowhere
+	// else. Browsers do not decode a path before they compare it, so it must be a plain one: "/" or "/a/b", without
+	// %-escapes, "//", "/./" and "/../". Default: "/".
+	Path string
+
+	// Domain sends the cookies to all hosts below this name too. Default: none, so only to the host that set them.
+	Domain string
+
+	// MaxAge is how long browsers keep the cookies, in whole seconds rounded up, 400 days at most, which is the most
+	// that browsers grant. Default: 0, until the browser is closed.
+	MaxAge time.Duration
+
+	// Expires is the instant at which this one session ends, for a session's own Cookie; it is taken before MaxAge.
+	// Default: none.
+	Expires time.Time
+
+	// Secure says whether the cookies travel over TLS only. Default: SecureAuto.
+	Secure SecureMode
+
+	// SameSite says which requests that other sites cause carry the cookies. Default: SameSiteLax.
+	SameSite SameSite
+
+	// DangerouslyScriptReadable leaves HttpOnly out, so that a script injected into a page can steal the session.
+	// Default: false.
+	DangerouslyScriptReadable bool
+
+	// DangerouslyUnsigned sends and takes the id alone, without a signature. Ids can then be tried out at the price of
+	// a store read each; they are still never adopted. Only Config's counts. Default: false.
+	DangerouslyUnsigned bool
+
+	// Partitioned keeps a separate session for each site that embeds this one (CHIPS). It needs SecureAlways, and for
+	// use in a frame SameSiteNone. Default: false.
+	Partitioned bool
+}
+
+// SecureMode says when a cookie bears the attribute Secure, which keeps it off connections without TLS.
+type SecureMode uint8
+
+const (
+	SecureAuto   SecureMode = iota // when the request came over TLS, also as told by a proxy that Fiber trusts
+	SecureAlways                   // on every response; over plain http browsers then keep no cookie
+	SecureNever                    // on none: the id can be read on the way wherever TLS is missing
+)
+
+// SameSite says which requests that other sites cause carry a cookie.
+type SameSite uint8
+
+const (
+	SameSiteLax              SameSite = iota // only when the visitor follows a link to this site
+	SameSiteStrict                           // none: a visitor who follows a link arrives without a session
+	SameSiteNone                             // all: nothing here protects from forged requests
+	SameSiteDangerouslyUnset                 // the attribute is not sent: each browser does what it thinks best
+)
+
+const (
+	defaultCookieName = "koa.sid"
+	maxCookieAge      = 400 * 24 * time.Hour
+)
+
+// withDefaults returns c with the fields filled in whose zero value stands for something else.
+func (c Cookie) withDefaults() Cookie {
+	if c.Name == "" {
+		c.Name = defaultCookieName
+	}
+	if c.Path == "" {
+		c.Path = "/"
+	}
+	return c
+}
+
+// maxCandidates is how many ids and how many signatures of a request are looked at. Several arrive when an
+// application above or beside this one set cookies of the same name for another path or domain. The bound keeps a
+// hostile header from costing more than 16 signature checks.
+const maxCandidates = 4
+
+// presented is what a request presents: the well-formed ids and the signatures of plausible length in the order of
+// the header. It holds them by value. Only the first nIDs and nSigs count; the rest is left from earlier requests.
+type presented struct {
+	ids   [maxCandidates]ID
+	sigs  [maxCandidates]signature
+	nIDs  int
+	nSigs int
+}
+
+// findCookies sets out to what h presents under the two names, which are compared byte by byte.
+//
+// It reads the raw header and not h.Cookie, which would parse every cookie of the request. The grammar:
+//
+//	header = pair *( ";" pair )
+//	pair   = OWS name "=" [ DQUOTE ] value [ DQUOTE ] OWS    ; OWS: spaces and tabs
+//
+// A pair that is anything else is passed over. Two quotes around a value are no part of it, as for Koa and fasthttp.
+func findCookies(h *fasthttp.RequestHeader, name, sigName string, out *presented) {
+	out.nIDs, out.nSigs = 0, 0
+	for _, line := range h.PeekAll(fasthttp.HeaderCookie) {
+		out.scan(line, name, sigName)
+	}
+	if !h.DisableNormalizing() {
+		h.EnableNormalizing()
+		return
+	}
+	// Names are kept as they came: HTTP/2 proxies send this one in lower case.
+	for _, line := range h.PeekAll("cookie") {
+		out.scan(line, name, sigName)
+	}
+}
+
+// scan collects the candidates of one header line.
+func (p *presented) scan(line []byte, name, sigName string) {
+	for len(line) > 0 {
+		pair := line
+		if i := bytes.IndexByte(line, ';'); i >= 0 {
+			pair, line = line[:i], line[i+1:]
+		} else {
+			line = nil
+		}
+		for len(pair) > 0 && isBlank(pair[0]) {
+			pair = pair[1:]
+		}
+		if hasName(pair, name) {
+			p.addID(cookieValue(pair[len(name)+1:]))
+		} else if hasName(pair, sigName) {
+			p.addSignature(cookieValue(pair[len(sigName)+1:]))
+		}
+	}
+}
+
+// hasName reports whether pair begins with name and an equals sign.
+func hasName(pair []byte, name string) bool {
+	return len(pair) > len(name) && pair[len(name)] == '=' && string(pair[:len(name)]) == name
+}
+
+// cookieValue strips trailing blanks, then a pair of quotes.
+func cookieValue(v []byte) []byte {
+	for len(v) > 0 && isBlank(v[len(v)-1]) {
+		v = v[:len(v)-1]
+	}
+	for len(v) > 0 && isBlank(v[0]) {
+		v = v[1:]
+	}
+	if n := len(v); n >= 2 && v[0] == '"' && v[n-1] == '"' {
+		v = v[1 : n-1]
+	}
+	return v
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+func (p *presented) addID(value []byte) {
+	if p.nIDs == maxCandidates {
+		return
+	}
+	if id, ok := makeID(value); ok {
+		p.ids[p.nIDs] = id
+		p.nIDs++
+	}
+}
+
+func (p *presented) addSignature(value []byte) {
+	if p.nSigs == maxCandidates || !isSignatureLen(len(value)) {
+		return
+	}
+	s := &p.sigs[p.nSigs]
+	s.n = uint8(copy(s.b[:], value))
+	p.nSigs++
+}
+
+// pick returns the first id, in the order of the header, that one of the signatures is good for, and the index of
+// the key which made it.
+func (p *presented) pick(k *keyring) (id ID, keyIndex int, ok bool) {
+	for i := range p.nIDs {
+		for j := range p.nSigs {
+			if keyIndex, ok = k.verify(&p.ids[i], p.sigs[j].bytes()); ok {
+				return p.ids[i], keyIndex, true
+			}
+		}
+	}
+	return ID{}, 0, false
+}
+
+// pickUnsigned returns the first id. It is for Cookie.DangerouslyUnsigned alone.
+func (p *presented) pickUnsigned() (id ID, ok bool) {
+	if p.nIDs == 0 {
+		return ID{}, false
+	}
+	return p.ids[0], true
+}
+
+// cookieWriter writes the cookies of one Manager. It is safe for concurrent use.
+type cookieWriter struct {
+	name    string
+	sigName string
+	keys    *keyring // nil: unsigned
+	pool    sync.Pool
+}
+
+// newCookieWriter returns a writer of cookies called name, which has passed Cookie.validate. keys is nil for cookies
+// without a signature.
+func newCookieWriter(name string, keys *keyring) *cookieWriter {
+	w := &cookieWriter{name: name, sigName: name + ".sig", keys: keys}
+	w.pool.New = func() any { return new(fasthttp.Cookie) }
+	return w
+}
+
+// write sets both cookies of id in h, with the attributes of c, which has passed validate, and in place of any that
+// are set there. secure says that the request came over TLS. The browser keeps them for maxAge: 0 means until it is
+// closed, and a time that is over removes them.
+func (w *cookieWriter) write(h *fasthttp.ResponseHeader, c *Cookie, id *ID, secure bool, maxAge time.Duration) {
+	out := w.acquire(c, secure)
+	defer w.release(out)
+	out.SetMaxAge(wholeSeconds(maxAge))
+
+	out.SetKey(w.name)
+	out.SetValueBytes(id.b[:id.n])
+	replaceCookie(h, w.name, out)
+	if w.keys == nil {
+		return
+	}
+	var buf [maxSignatureLen]byte
+	out.SetKey(w.sigName)
+	out.SetValueBytes(w.keys.sign(buf[:0], id))
+	replaceCookie(h, w.sigName, out)
+}
+
+// expire tells the browser to drop both cookies. It finds them by name, domain and path (and partition), and takes
+// orders about Secure ones only from a response that says Secure: hence all the attributes. The expiry is an instant
+// in the past and not Max-Age=0, since every browser there ever was obeys the former.
+func (w *cookieWriter) expire(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
+	out := w.acquire(c, secure)
+	defer w.release(out)
+	out.SetExpire(time.Unix(0, 0))
+
+	out.SetKey(w.name)
+	replaceCookie(h, w.name, out)
+	if w.keys == nil {
+		return
+	}
+	out.SetKey(w.sigName)
+	replaceCookie(h, w.sigName, out)
+}
+
+// acquire returns a cookie with c's attributes and without key, value and end.
+func (w *cookieWriter) acquire(c *Cookie, secure bool) *fasthttp.Cookie {
+	out := w.pool.Get().(*fasthttp.Cookie)
+	out.SetSameSite(wireSameSite[c.SameSite])
+	out.SetPartitioned(c.Partitioned) // before SetPath, since it sets the path to "/"
+	out.SetPath(c.Path)
+	out.SetDomain(c.Domain)
+	out.SetHTTPOnly(!c.DangerouslyScriptReadable)
+	out.SetSecure(c.Secure == SecureAlways || c.Secure == SecureAuto && secure)
+	return out
+}
+
+func (w *cookieWriter) release(c *fasthttp.Cookie) {
+	c.Reset()
+	w.pool.Put(c)
+}
+
+// wireSameSite translates to fasthttp's terms.
+var wireSameSite = [...]fasthttp.CookieSameSite{
+	SameSiteLax:              fasthttp.CookieSameSiteLaxMode,
+	SameSiteStrict:           fasthttp.CookieSameSiteStrictMode,
+	SameSiteNone:             fasthttp.CookieSameSiteNoneMode,
+	SameSiteDangerouslyUnset: fasthttp.CookieSameSiteDisabled,
+}
+
+// replaceCookie sets c in h. SetCookie alone would replace only the first of several lines that a handler has added
+// under this name by hand.
+func replaceCookie(h *fasthttp.ResponseHeader, name string, c *fasthttp.Cookie) {
+	h.DelCookie(name)
+	h.SetCookie(c)
+}
+
+// wholeSeconds returns d as fasthttp's SetMaxAge wants it: in seconds rounded up and within what browsers grant; 0
+// stays 0, and anything negative is -1.
+func wholeSeconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	return int((min(d, maxCookieAge) + time.Second - 1) / time.Second)
+}

@@ -1,0 +1,131 @@
+package sess
+
+import (
+	"time"
+)
+
+// span is the one answer to when a session ends: the record, the store's TTL and the cookie all get it.
+type span struct {
+	ends int64         // Unix milliseconds
+	ttl  time.Duration // until ends; zero or negative: the session is over
+}
+
+// lifespan resolves when a session of these cookie options ends that is saved at now. The manager's TTL (or TTLFunc's,
+// passed as ttl) beats the options' Expires, that their MaxAge, that the default. Lifetime bounds them all.
+func (m *Manager) lifespan(now time.Time, created int64, c *Cookie, ttl time.Duration) span {
+	ms := now.UnixMilli()
+	ends := int64(0)
+	switch {
+	case ttl != 0:
+		ends = ms + min(ttl, maxTTL).Milliseconds()
+	case !c.Expires.IsZero():
+		ends = min(c.Expires.UnixMilli(), ms+maxTTL.Milliseconds())
+	case c.MaxAge != 0:
+		ends = ms + min(c.MaxAge, maxTTL).Milliseconds()
+	default:
+		ends = ms + defaultTTL.Milliseconds()
+	}
+	if m.config.Lifetime > 0 {
+		ends = min(ends, created+m.config.Lifetime.Milliseconds())
+	}
+	return span{ends: ends, ttl: time.Duration(max(ends-ms, 0)) * time.Millisecond}
+}
+
+// over reports whether a record has ended at now, by its own word or by the bound on its life.
+func (m *Manager) over(r *Record, now time.Time) bool {
+	ms := now.UnixMilli()
+	life := m.config.Lifetime.Milliseconds()
+	return r.ends != 0 && r.ends <= ms || life > 0 && r.created != 0 && r.created+life <= ms
+}
+
+// stored is the end as a record's header bears it: not at all beside Koa, which moves the end by SETEX alone.
+func (m *Manager) stored(ends int64) int64 {
+	if m.config.Koa {
+		return 0
+	}
+	return ends
+}
+
+// remaining is the TTL that a record which ends at ends still has at now.
+func (m *Manager) remaining(now time.Time, ends int64) time.Duration {
+	if ends == 0 { // Foreign, and its store does not tell.
+		return defaultTTL
+	}
+	return max(time.Duration(ends-now.UnixMilli())*time.Millisecond, time.Millisecond)
+}
+
+// ttl asks TTLFunc, once for a commit; otherwise it is Config.TTL.
+func (st *state) ttl() (ttl time.Duration) {
+	f := st.m.config.TTLFunc
+	if f == nil {
+		return st.m.config.TTL
+	}
+	st.call(func(s Session) { ttl = f(s) })
+	return ttl
+}
+
+// options returns the cookie options of the session as r keeps it, with what this request gave it.
+func (st *state) options(r *Record) Cookie {
+	if st.ownCookie {
+		return st.cookie
+	}
+	if raw, ok := r.Raw("cookie"); ok {
+		return parseCookieJSON(raw, st.m.config.Cookie)
+	}
+	return st.m.config.Cookie
+}
+
+// owe notes that the response must carry the cookie of a session that ends at ends.
+func (st *state) owe(ends int64) {
+	st.due, st.dueEnds, st.dueOpts = dueCookie, ends, st.options(st.record)
+}
+
+// pay writes into the response what it is owed. It runs on the frame's goroutine, when the handler has returned.
+func (st *state) pay() {
+	h := &st.ctx.Response.Header
+	m := st.m
+	if st.used {
+		addVary(h, m.field)
+	}
+	if st.due == dueNothing {
+		return
+	}
+	noStore(h)
+	c := &st.dueOpts
+	if st.due == dueExpire {
+		if t := m.config.Transport; t != nil {
+			t.Expire(st.ctx)
+			return
+		}
+		m.cookies.expire(h, c, st.overTLS())
+		return
+	}
+	left := max(time.Until(time.UnixMilli(st.dueEnds)), time.Second)
+	if t := m.config.Transport; t != nil {
+		t.Write(st.ctx, m.token(&st.id), left)
+		return
+	}
+	if c.MaxAge == 0 && c.Expires.IsZero() {
+		left = 0 // A browser session: the browser decides.
+	}
+	m.cookies.write(h, c, &st.id, st.overTLS(), left)
+}
+
+// token is what a Transport carries: the id, and its signature behind a dot.
+func (m *Manager) token(id *ID) string {
+	b := id.AppendTo(make([]byte, 0, 2*maxIDLen))
+	if m.ring != nil {
+		b = m.ring.sign(append(b, '.'), id)
+	}
+	return string(b)
+}
+
+// overTLS is what SecureAuto goes by: TLS, or a proxy's word for it where the Fiber app checks which proxies it trusts.
+// With no such check anybody could say so.
+func (st *state) overTLS() bool {
+	if st.ctx.IsTLS() {
+		return true
+	}
+	f := st.fiberCtx
+	return f != nil && f.App().Config().EnableTrustedProxyCheck && f.IsProxyTrusted() && f.Protocol() == "https"
+}

@@ -1,0 +1,409 @@
+package sess
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// MemoryStore keeps sessions in the memory of this process: they end with it, and other processes do not see them. It
+// is the default, for one process and for tests. It is a [Swapper], a [Peeker], a [Watcher] and [Local], and safe for
+// concurrent use.
+//
+// It holds at most MaxSessions. Where a new session finds no room the least recently used one is evicted; which one
+// that is, is exact among up to 16 sessions, and beyond that an estimate, the oldest of 16 picked at random. A store
+// of 8,192 sessions or more is divided, by a hash of the id, into up to 64 shards which fill almost evenly, so that it
+// begins to evict when it is about 97 % full.
+//
+// No goroutine cleans up. An expired session is gone for every method at once; its memory is freed by writes, each of
+// which looks at 16 places for expired sessions, so that a pass through the store ends before a sixteenth of it was
+// replaced.
+//
+// A session costs three objects, its record, the record's text and an entry of 96 bytes, and 21 to 43 bytes of table.
+//
+// The zero MemoryStore is not usable; call [NewMemoryStore].
+type MemoryStore struct {
+	seed    maphash.Seed // nobody outside can choose ids that collide
+	shift   uint         // the shard of a hash is hash >> shift
+	shards  []shard
+	onEvict func(ID)
+}
+
+var (
+	_ Store   = (*MemoryStore)(nil)
+	_ Swapper = (*MemoryStore)(nil)
+	_ Peeker  = (*MemoryStore)(nil)
+	_ Watcher = (*MemoryStore)(nil)
+	_ Local   = (*MemoryStore)(nil)
+)
+
+// MemoryConfig configures a [MemoryStore]. The zero value is ready to use.
+type MemoryConfig struct {
+	// MaxSessions is how many sessions the store holds at most, expired ones not yet cleaned up included. Without a
+	// bound, whoever can create sessions can fill the memory. Default: 1,048,576.
+	MaxSessions int
+
+	// OnEvict, if not nil, is called with the id of each session that was evicted before its end to make room, by the
+	// goroutine that needed the room, with no lock held. Default: nil.
+	OnEvict func(id ID)
+}
+
+const (
+	defaultMaxSessions = 1 << 20
+
+	// maxShards and minPerShard bound how a store is divided: enough shards that requests seldom wait for one another,
+	// and large ones, since they fill unevenly by a standard deviation of the root of their size.
+	maxShards   = 64
+	minPerShard = 4096
+)
+
+// NewMemoryStore returns an empty store. It panics if MaxSessions is negative or if there is more than one config.
+func NewMemoryStore(config ...MemoryConfig) *MemoryStore {
+	var c MemoryConfig
+	if len(config) > 1 {
+		panic(fmt.Sprintf("sess: NewMemoryStore: got %d configs; want at most one", len(config)))
+	}
+	if len(config) == 1 {
+		c = config[0]
+	}
+	if c.MaxSessions < 0 {
+		panic(fmt.Sprintf("sess: MemoryConfig.MaxSessions: got %d; want a positive number, or 0 for %d", c.MaxSessions, defaultMaxSessions))
+	}
+	if c.MaxSessions == 0 {
+		c.MaxSessions = defaultMaxSessions
+	}
+
+	s := &MemoryStore{seed: maphash.MakeSeed(), shift: 64, onEvict: c.OnEvict}
+	n := 1
+	for n < maxShards && c.MaxSessions/(2*n) >= minPerShard {
+		n *= 2
+		s.shift--
+	}
+	s.shards = make([]shard, n)
+	for i := range s.shards {
+		s.shards[i].max = c.MaxSessions / n
+		if i < c.MaxSessions%n {
+			s.shards[i].max++
+		}
+	}
+	return s
+}
+
+// Get returns the record kept under id, or [ErrNotFound]. It does not allocate.
+func (s *MemoryStore) Get(ctx context.Context, id ID) (*Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r, ok := s.Peek(id, time.Now())
+	if !ok {
+		return nil, ErrNotFound
+	}
+	return r, nil
+}
+
+// Peek is Get at the instant now.
+func (s *MemoryStore) Peek(id ID, now time.Time) (*Record, bool) {
+	sh, hash := s.locate(&id)
+	r := sh.get(hash, &id, now.UnixMilli())
+	return r, r != nil
+}
+
+// Set keeps r under id for ttl, which is rounded up to a millisecond. A record whose ttl is zero or negative has
+// expired already: Set then only removes what is there. Where id is in the store, Set does not allocate.
+func (s *MemoryStore) Set(ctx context.Context, id ID, r *Record, ttl time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	sh, hash := s.locate(&id)
+	var ev events
+	sh.set(hash, &id, r, newLifespan(ttl), &ev)
+	s.announce(&ev)
+	return nil
+}
+
+// Destroy removes what is kept under id.
+func (s *MemoryStore) Destroy(ctx context.Context, id ID) error {
+	return s.Set(ctx, id, nil, 0)
+}
+
+// Swap does what [Swapper] says; a ttl that is not positive is treated as in Set. Where id is in the store, Swap does
+// not allocate.
+func (s *MemoryStore) Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (*Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	sh, hash := s.locate(&id)
+	var ev events
+	current, err := sh.swap(hash, &id, old, next, newLifespan(ttl), &ev)
+	s.announce(&ev)
+	return current, err
+}
+
+// Watch calls changed, in a goroutine of its own, after each Set, Destroy and Swap that changed or renewed the session,
+// and after its eviction. It is also told when the store cleans an expired session up, which may be any time after the
+// end.
+func (s *MemoryStore) Watch(ctx context.Context, id ID, changed func()) (stop func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	sh, _ := s.locate(&id)
+	w := &watch{id: id, changed: changed}
+	sh.watch(w)
+	return func() {
+		w.stopped.Store(true)
+		sh.unwatch(w)
+	}, nil
+}
+
+// Local says that no method waits for I/O.
+func (*MemoryStore) Local() {}
+
+// Len returns how many sessions the store holds, expired ones that were not yet cleaned up included.
+func (s *MemoryStore) Len() int {
+	n := 0
+	for i := range s.shards {
+		n += s.shards[i].len()
+	}
+	return n
+}
+
+// Format prints the number of sessions for every verb, never their content.
+func (s *MemoryStore) Format(f fmt.State, _ rune) {
+	if s == nil {
+		io.WriteString(f, "sess.MemoryStore(nil)")
+		return
+	}
+	fmt.Fprintf(f, "sess.MemoryStore(%d sessions)", s.Len())
+}
+
+// locate returns the shard of id and the half of the hash that places it in there; the shard is chosen by the other
+// half.
+func (s *MemoryStore) locate(id *ID) (*shard, uint32) {
+	h := maphash.Bytes(s.seed, id.b[:id.n])
+	return &s.shards[h>>s.shift], uint32(h)
+}
+
+// lifespan is the time of a write and the end of what it stores, in Unix milliseconds. The end is rounded up, and the
+// longest TTL, 292 years, is 9.2e12 ms: nothing overflows.
+type lifespan struct{ now, end int64 }
+
+func newLifespan(ttl time.Duration) lifespan {
+	now := time.Now()
+	t := now.Add(ttl)
+	end := t.UnixMilli()
+	if t.Nanosecond()%int(time.Millisecond) != 0 {
+		end++
+	}
+	if ttl <= 0 {
+		end = 0
+	}
+	return lifespan{now.UnixMilli(), end}
+}
+
+// events is what a write has to tell when its lock is released.
+type events struct {
+	evicted ID // zero: none; a write evicts at most one
+	watches []*watch
+}
+
+func (s *MemoryStore) announce(ev *events) {
+	if ev.watches != nil {
+		tell(ev.watches)
+	}
+	if s.onEvict != nil && !ev.evicted.IsZero() {
+		s.onEvict(ev.evicted)
+	}
+}
+
+// watch is one call of Watch.
+type watch struct {
+	id      ID
+	changed func()
+	stopped atomic.Bool
+}
+
+// tell calls the watchers from a goroutine of its own: the writer may hold locks that they want.
+func tell(watches []*watch) {
+	go func() {
+		for _, w := range watches {
+			if !w.stopped.Load() {
+				w.changed()
+			}
+		}
+	}()
+}
+
+// shard is a store of its own for the ids whose hash begins with its number. The lock guards every field but max.
+type shard struct {
+	mu       sync.Mutex
+	table    table
+	max      int    // entries; constant
+	hand     uint32 // the place the next sweep begins at
+	clock    uint64 // counts uses; an entry's used is the clock of its last use
+	watchers map[ID]map[*watch]struct{}
+	_        [48]byte // shards fill 128 bytes: neighbours do not share a cache line
+}
+
+func (sh *shard) len() int {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.table.n
+}
+
+func (sh *shard) get(hash uint32, id *ID, now int64) *Record {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	i, ok := sh.table.find(hash, id)
+	if !ok {
+		return nil
+	}
+	return sh.use(i, now)
+}
+
+// use returns the record at place i, if it has not expired, and notes its use.
+func (sh *shard) use(i uint32, now int64) *Record {
+	e := sh.table.slots[i].entry
+	if e.end <= now {
+		return nil
+	}
+	sh.clock++
+	e.used = sh.clock
+	return e.record
+}
+
+func (sh *shard) set(hash uint32, id *ID, next *Record, life lifespan, ev *events) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.sweep(life.now, ev)
+	sh.put(hash, id, next, life, ev)
+}
+
+func (sh *shard) swap(hash uint32, id *ID, old, next *Record, life lifespan, ev *events) (*Record, error) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.sweep(life.now, ev)
+	var current *Record
+	if i, ok := sh.table.find(hash, id); ok {
+		current = sh.use(i, life.now)
+	}
+	switch {
+	case current == nil && old != nil:
+		return nil, ErrNotFound
+	case current != nil && !sameBytes(old, current):
+		return current, nil
+	}
+	sh.put(hash, id, next, life, ev)
+	return next, nil
+}
+
+// sameBytes reports whether old, which may be nil, has the bytes of current.
+func sameBytes(old, current *Record) bool {
+	return old == current || old != nil && old.JSON() == current.JSON()
+}
+
+// put keeps next under id or, if next is nil or has expired, nothing.
+func (sh *shard) put(hash uint32, id *ID, next *Record, life lifespan, ev *events) {
+	i, ok := sh.table.find(hash, id)
+	if next == nil || life.end <= life.now {
+		if ok {
+			sh.remove(i, ev)
+		}
+		return
+	}
+	sh.clock++
+	if ok {
+		e := sh.table.slots[i].entry
+		e.record, e.end, e.used = next, life.end, sh.clock
+		sh.table.slots[i].end = coarse(life.end)
+	} else {
+		if sh.table.n >= sh.max {
+			sh.evict(life.now, ev)
+		}
+		sh.table.insert(hash, &entry{id: *id, record: next, end: life.end, used: sh.clock})
+	}
+	sh.note(id, ev)
+}
+
+// remove empties place i, to which its neighbour may then move.
+func (sh *shard) remove(i uint32, ev *events) {
+	sh.note(&sh.table.slots[i].entry.id, ev)
+	sh.table.remove(i)
+}
+
+// note remembers to tell the watchers of id.
+func (sh *shard) note(id *ID, ev *events) {
+	if len(sh.watchers) == 0 {
+		return
+	}
+	for w := range sh.watchers[*id] {
+		ev.watches = append(ev.watches, w)
+	}
+}
+
+// sample is how many places a sweep looks at, and how many entries an eviction compares.
+const sample = 16
+
+// sweep removes what has expired at the next places. It reads the table alone, 256 bytes of it, and no entry that it
+// does not remove.
+func (sh *shard) sweep(now int64, ev *events) {
+	t := &sh.table
+	for range min(sample, len(t.slots)) {
+		sh.hand &= t.mask()
+		if t.slots[sh.hand].expired(now) {
+			sh.remove(sh.hand, ev) // and look here again
+		} else {
+			sh.hand++
+		}
+	}
+	t.shrink()
+}
+
+// evict removes the least recently used of the next entries. One that has expired goes first, and is no eviction.
+func (sh *shard) evict(now int64, ev *events) {
+	t := &sh.table
+	victim, seen := uint32(0), 0
+	for at := range uint32(len(t.slots)) {
+		i := (sh.hand + at) & t.mask()
+		e := t.slots[i].entry
+		if e == nil {
+			continue
+		}
+		if e.end <= now {
+			sh.remove(i, ev)
+			return
+		}
+		if seen == 0 || e.used < t.slots[victim].entry.used {
+			victim = i
+		}
+		if seen++; seen == sample {
+			break
+		}
+	}
+	ev.evicted = t.slots[victim].entry.id
+	sh.remove(victim, ev)
+}
+
+func (sh *shard) watch(w *watch) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.watchers == nil {
+		sh.watchers = map[ID]map[*watch]struct{}{}
+	}
+	if sh.watchers[w.id] == nil {
+		sh.watchers[w.id] = map[*watch]struct{}{}
+	}
+	sh.watchers[w.id][w] = struct{}{}
+}
+
+func (sh *shard) unwatch(w *watch) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	delete(sh.watchers[w.id], w)
+	if len(sh.watchers[w.id]) == 0 {
+		delete(sh.watchers, w.id)
+	}
+}

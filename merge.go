@@ -1,0 +1,257 @@
+package sess
+
+// change is what a request did to one member. A list of changes names each member once.
+type change struct {
+	key  []byte // as appendName makes it, and not reserved
+	kind changeKind
+	val  []byte // changeSet: the JSON; changeUpdate: what update last made of it, nil if it left it as it is
+
+	// update appends the new value to dst, made from the present one, which is raw if ok. If it returns false the
+	// member stays as it is. It runs once for every try to store the session.
+	update func(dst []byte, raw string, ok bool) ([]byte, bool, error)
+}
+
+type changeKind uint8
+
+const (
+	changeSet changeKind = iota
+	changeDelete
+	changeUpdate
+)
+
+// merge returns base (nil: the empty record) with the changes applied; first, if wipe, it drops every member but the
+// cookie. Members it does not know are kept byte for byte and in order, new ones follow, and the header is last. The
+// output has no white space between members.
+//
+// The error is ErrTooLarge if the JSON would be of more than limit bytes, or update's own. buf is scratch and comes
+// back for the next call. If it is large enough, merge allocates the Record and its data and nothing else, or above
+// fewMembers members their offsets too.
+func merge(base *Record, wipe bool, changes []change, h header, limit int, buf []byte) (*Record, []byte, error) {
+	var few [fewMembers]member
+	x := indexer{members: few[:]}
+	if n := base.count() + len(changes) + 2; n > len(few) {
+		x.members = make([]member, n)
+	}
+	buf, err := x.appendMembers(append(buf[:0], '{'), base, wipe, changes, h.cookie)
+	if err != nil {
+		return nil, buf, err
+	}
+	h.created = min(max(h.created, 0), maxInstant)
+	h.ends = min(max(h.ends, 0), maxInstant)
+	buf = append(x.appendHeader(buf, &h, base.header()), '}')
+
+	size := len(buf)
+	if size > min(limit, maxRecord) {
+		return nil, buf, ErrTooLarge
+	}
+	buf = appendIndex(buf, x.members[:x.n], size)
+	data := string(buf)
+	return &Record{
+		data:    data,
+		created: h.created,
+		ends:    h.ends,
+		size:    uint32(size),
+		members: uint32(x.n),
+		escaped: anyEscaped(data[:size], x.members[:x.n]),
+		renewed: !h.successor.IsZero(),
+	}, buf, nil
+}
+
+// changed reports whether merge would alter a member other than the header. Equal means equal bytes.
+func changed(base *Record, wipe bool, changes []change, cookie []byte) bool {
+	if cookie != nil {
+		m, ok := find(base, cookieMember)
+		if !ok || base.value(m) != string(cookie) {
+			return true
+		}
+	}
+	for i := range changes {
+		c := &changes[i]
+		m, ok := find(base, c.key)
+		switch {
+		case c.kind == changeDelete:
+			if ok {
+				return true
+			}
+		case c.kind == changeUpdate && c.val == nil:
+			if ok && wipe {
+				return true
+			}
+		case !ok || base.value(m) != string(c.val):
+			return true
+		}
+	}
+	return wipe && base.holdsMore(changes)
+}
+
+// holdsMore reports whether r has a member, not a reserved one, that no change names.
+func (r *Record) holdsMore(changes []change) bool {
+	for i := range r.count() {
+		m := r.member(i)
+		if !named(r, m, cookieMember) && !named(r, m, headerMember) && r.changeOf(m, changes) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// changeOf returns the change that names m, nil if there is none.
+func (r *Record) changeOf(m member, changes []change) *change {
+	for i := range changes {
+		if named(r, m, changes[i].key) {
+			return &changes[i]
+		}
+	}
+	return nil
+}
+
+// indexer notes where the members of a record stand while they are written. It keeps neither the bytes, which reach
+// update, nor a slice to append to: either would take the array behind members to the heap.
+type indexer struct {
+	members []member // room for all there can be
+	n       int      // how many there are
+}
+
+// appendMembers writes all members but the header.
+func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []change, cookie []byte) ([]byte, error) {
+	var err error
+	for i := range base.count() {
+		m := base.member(i)
+		switch {
+		case named(base, m, headerMember):
+		case named(base, m, cookieMember):
+			if cookie == nil {
+				dst = x.appendKept(dst, base, m)
+				continue
+			}
+			dst = append(x.open(dst, base.name(m)), cookie...)
+			x.close(dst)
+		case wipe:
+		default:
+			c := base.changeOf(m, changes)
+			if c == nil {
+				dst = x.appendKept(dst, base, m)
+				continue
+			}
+			if dst, err = x.appendChanged(dst, c, base.name(m), base.value(m)); err != nil {
+				return dst, err
+			}
+		}
+	}
+	for i := range changes {
+		if _, written := find(base, changes[i].key); written && !wipe {
+			continue
+		}
+		if dst, err = x.appendNew(dst, &changes[i]); err != nil {
+			return dst, err
+		}
+	}
+	if _, written := find(base, cookieMember); cookie != nil && !written {
+		dst = append(x.open(dst, cookieMember), cookie...)
+		x.close(dst)
+	}
+	return dst, nil
+}
+
+// appendKept writes m as base has it.
+func (x *indexer) appendKept(dst []byte, base *Record, m member) []byte {
+	dst = append(x.open(dst, base.name(m)), base.value(m)...)
+	x.close(dst)
+	return dst
+}
+
+// appendChanged writes what c makes of a member.
+func (x *indexer) appendChanged(dst []byte, c *change, name, value string) ([]byte, error) {
+	if c.kind == changeDelete {
+		return dst, nil
+	}
+	dst = x.open(dst, name)
+	if c.kind == changeSet {
+		dst = append(dst, c.val...)
+	} else {
+		updated, set, err := c.update(dst, value, true)
+		switch {
+		case err != nil:
+			return dst, err
+		case set:
+			dst = updated
+		default:
+			dst = append(dst, value...)
+		}
+	}
+	x.close(dst)
+	return dst, nil
+}
+
+// appendNew writes what c makes where no member is.
+func (x *indexer) appendNew(dst []byte, c *change) ([]byte, error) {
+	if c.kind == changeDelete {
+		return dst, nil
+	}
+	begin := len(dst)
+	dst = x.openKey(dst, c.key)
+	if c.kind == changeSet {
+		dst = append(dst, c.val...)
+	} else {
+		updated, set, err := c.update(dst, "", false)
+		switch {
+		case err != nil:
+			return dst, err
+		case set:
+			dst = updated
+		default:
+			x.drop()
+			return dst[:begin], nil
+		}
+	}
+	x.close(dst)
+	return dst, nil
+}
+
+// appendHeader writes the header, if it says anything.
+func (x *indexer) appendHeader(dst []byte, h *header, old string) []byte {
+	opened := x.open(dst, headerMember)
+	written := appendHeader(opened, h, old)
+	if len(written) == len(opened) {
+		x.drop()
+		return written[:len(dst)]
+	}
+	x.close(written)
+	return written
+}
+
+// open begins a member whose name is given as it stands between the quotes.
+func (x *indexer) open(dst []byte, name string) []byte {
+	dst = append(append(append(x.comma(dst), '"'), name...), '"')
+	return x.colon(dst, len(name))
+}
+
+// openKey begins a member whose name is key.
+func (x *indexer) openKey(dst, key []byte) []byte {
+	dst = x.comma(dst)
+	begin := len(dst)
+	dst = appendText(dst, key)
+	return x.colon(dst, len(dst)-begin-len(`""`))
+}
+
+// comma parts a member from the one before it.
+func (x *indexer) comma(dst []byte) []byte {
+	if x.n == 0 {
+		return dst
+	}
+	return append(dst, ',')
+}
+
+// colon begins the value of a member whose name, of n bytes and a quote, was just written.
+func (x *indexer) colon(dst []byte, n int) []byte {
+	end := uint32(len(dst) - 1)
+	x.members[x.n] = member{name: end - uint32(n), nameEnd: end, value: end + uint32(len(`":`))}
+	x.n++
+	return append(dst, ':')
+}
+
+// close ends the member that was opened last.
+func (x *indexer) close(dst []byte) { x.members[x.n-1].valueEnd = uint32(len(dst)) }
+
+// drop forgets the member that was opened last.
+func (x *indexer) drop() { x.n-- }

@@ -1,0 +1,353 @@
+package sess
+
+import (
+	"hash/maphash"
+	"math/bits"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+const (
+	// nearTTL is the longest an entry serves without a look at the server. The server's invalidations make it
+	// needless; it bounds what a fault nobody thought of can do.
+	nearTTL = 10 * time.Second
+
+	// nearShards is how many parts the cache has at most, and shardBytes how large a part is at least, so that a
+	// small cache does not split into parts that hold one record each.
+	nearShards = 64
+	shardBytes = 256 << 10
+
+	// bucketBytes is the share of a shard's bytes for which it has one bucket: about the size of a small entry.
+	bucketBytes = 512
+)
+
+// nearCache holds records of a server in the memory of this process. An entry is served as long as the connection it
+// was read on has a lease, which says that an invalidation of it would have arrived here, and until its session ends.
+//
+// A look-up takes no lock. Buckets are chains of immutable entries; who changes a chain holds the shard's mutex.
+type nearCache struct {
+	prefix string    // of the keys the server names when it invalidates
+	start  time.Time // what monotonic instants are counted from
+	seed   maphash.Seed
+	shift  uint8 // 64 minus the bits of a hash that choose the shard
+	mask   uint64
+	shards []nearShard
+	closed atomic.Bool
+	count  nearCount
+}
+
+// nearCount counts what is rare enough to be counted in one place.
+type nearCount struct {
+	misses, joined, stale, poisoned, pushes, flushes, evicted atomic.Uint64
+}
+
+// nearShard is one part of the table.
+type nearShard struct {
+	buckets []atomic.Pointer[nearEntry]
+	_       [104]byte // keeps what is written to out of the cache line that every look-up reads
+
+	hits atomic.Uint64
+	_    [120]byte
+
+	mu      sync.Mutex
+	flights map[ID]*flight
+	hand    *nearEntry // the next one to evict, in a ring of all entries; nil if there are none
+	entries int
+	bytes   int64
+	limit   int64
+	_       [64]byte
+}
+
+// nearEntry is one record. All but next, used and the ring is immutable.
+type nearEntry struct {
+	next  atomic.Pointer[nearEntry] // in the bucket
+	hash  uint64
+	lease *lease
+	until int64 // Unix milliseconds
+	rec   *Record
+	used  atomic.Bool // since the hand passed
+	id    ID
+
+	size        int64
+	after, prev *nearEntry // the ring, guarded by the shard's mutex
+}
+
+// entryBytes is what an entry costs beside the text of its record: itself, the Record and the share of a bucket.
+const entryBytes = int64(unsafe.Sizeof(nearEntry{})) + 96
+
+func newNearCache(prefix string, maxBytes int64) *nearCache {
+	shards := 1
+	for shards < nearShards && maxBytes/int64(2*shards) >= shardBytes {
+		shards *= 2
+	}
+	limit := maxBytes / int64(shards)
+	buckets := 1
+	for int64(buckets)*bucketBytes < limit {
+		buckets *= 2
+	}
+	c := &nearCache{
+		prefix: prefix,
+		start:  time.Now(),
+		seed:   maphash.MakeSeed(),
+		shift:  uint8(64 - bits.Len(uint(shards-1))),
+		mask:   uint64(buckets - 1),
+		shards: make([]nearShard, shards),
+	}
+	for i := range c.shards {
+		c.shards[i].buckets = make([]atomic.Pointer[nearEntry], buckets)
+		c.shards[i].flights = make(map[ID]*flight)
+		c.shards[i].limit = limit
+	}
+	return c
+}
+
+// mono returns the instant t on the monotonic clock of leases, in nanoseconds.
+func (c *nearCache) mono(t time.Time) int64 { return int64(t.Sub(c.start)) }
+
+// peek returns the record of id if it may be served at now.
+func (c *nearCache) peek(id *ID, now time.Time) (*Record, bool) {
+	r, _, ok := c.get(id, now)
+	return r, ok
+}
+
+// get is peek that also returns the lease of the record.
+func (c *nearCache) get(id *ID, now time.Time) (*Record, *lease, bool) {
+	e, s := c.find(id)
+	if e == nil {
+		return nil, nil, false
+	}
+	if !e.serves(now.UnixMilli(), c.mono(now)) {
+		c.count.stale.Add(1)
+		return nil, nil, false
+	}
+	if !e.used.Load() { // a hot entry's cache line is not written to
+		e.used.Store(true)
+	}
+	s.hits.Add(1)
+	return e.rec, e.lease, true
+}
+
+func (c *nearCache) find(id *ID) (*nearEntry, *nearShard) {
+	h := maphash.Bytes(c.seed, id.b[:id.n])
+	s := &c.shards[h>>c.shift]
+	for e := s.buckets[h&c.mask].Load(); e != nil; e = e.next.Load() {
+		if e.hash == h && e.id == *id {
+			return e, s
+		}
+	}
+	return nil, s
+}
+
+func (e *nearEntry) serves(wall, mono int64) bool { return wall < e.until && e.lease.holds(mono) }
+
+// flight is one tracked read that is under way, for all who want its record. The shard's mutex guards its fields until
+// done is closed; then they do not change any more.
+type flight struct {
+	id       ID
+	lease    *lease // of the connection it was sent on, nil before that
+	poisoned bool   // the record may be older than a write: it must not be kept, nor given to who came later
+	done     chan struct{}
+	rec      *Record
+	err      error
+}
+
+// join returns the flight that reads id's record; first says that the caller must make it.
+func (c *nearCache) join(id ID) (f *flight, first bool) {
+	s := c.shard(&id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[id]; f != nil {
+		if f.lease == nil || !f.lease.over() {
+			c.count.joined.Add(1)
+			return f, false
+		}
+		c.poison(s, f)
+	}
+	c.count.misses.Add(1)
+	f = &flight{id: id, done: make(chan struct{})}
+	s.flights[id] = f
+	return f, true
+}
+
+// sent notes on which connection a read of key goes. Two of them mean that the reply's is not known for sure.
+func (c *nearCache) sent(key string, l *lease) {
+	id, ok := c.idOf(key)
+	if !ok {
+		return
+	}
+	s := c.shard(&id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch f := s.flights[id]; {
+	case f == nil:
+	case f.lease == nil:
+		f.lease = l
+	case f.lease != l:
+		c.poison(s, f)
+	}
+}
+
+// land ends a flight: it keeps the record if nothing came in between and it says when it ends, and wakes who waits.
+func (c *nearCache) land(f *flight, r *Record, err error, now time.Time) {
+	s := c.shard(&f.id)
+	s.mu.Lock()
+	if s.flights[f.id] == f {
+		delete(s.flights, f.id)
+	}
+	f.rec, f.err = r, err
+	if err == nil && !f.poisoned && f.lease != nil && !c.closed.Load() {
+		c.keep(s, f, now)
+	}
+	s.mu.Unlock()
+	close(f.done)
+}
+
+// keep wants s.mu.
+func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) {
+	ends := f.rec.Expires()
+	size := entryBytes + int64(len(f.rec.JSON()))*5/4 // the index of a record adds about a quarter
+	if ends.IsZero() || size > s.limit/4 {
+		return
+	}
+	e := &nearEntry{
+		hash:  maphash.Bytes(c.seed, f.id.b[:f.id.n]),
+		lease: f.lease,
+		until: min(ends.UnixMilli(), now.Add(nearTTL).UnixMilli()),
+		rec:   f.rec,
+		id:    f.id,
+		size:  size,
+	}
+	if old, _ := c.find(&f.id); old != nil {
+		c.remove(s, old)
+	}
+	for s.bytes+size > s.limit {
+		c.evict(s, now)
+	}
+	c.insert(s, e)
+}
+
+// invalidate forgets the record of id and poisons the flight that reads it. After it returns nobody is given a record
+// that was read before.
+func (c *nearCache) invalidate(id ID) {
+	s := c.shard(&id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[id]; f != nil {
+		c.poison(s, f)
+	}
+	if e, _ := c.find(&id); e != nil {
+		c.remove(s, e)
+	}
+}
+
+// agree invalidates id unless what is kept is json, which is news from the server: what is served later must not be
+// older than that.
+func (c *nearCache) agree(id ID, json string) {
+	s := c.shard(&id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[id]; f != nil {
+		c.poison(s, f)
+	}
+	if e, _ := c.find(&id); e != nil && e.rec.JSON() != json {
+		c.remove(s, e)
+	}
+}
+
+// poison wants s.mu.
+func (c *nearCache) poison(s *nearShard, f *flight) {
+	f.poisoned = true
+	delete(s.flights, f.id)
+	c.count.poisoned.Add(1)
+}
+
+// idOf returns the id whose key the server names.
+func (c *nearCache) idOf(key string) (ID, bool) {
+	name, ok := strings.CutPrefix(key, c.prefix)
+	if !ok {
+		return ID{}, false
+	}
+	return makeID(name)
+}
+
+func (c *nearCache) shard(id *ID) *nearShard {
+	return &c.shards[maphash.Bytes(c.seed, id.b[:id.n])>>c.shift]
+}
+
+// insert wants s.mu.
+func (c *nearCache) insert(s *nearShard, e *nearEntry) {
+	if s.hand == nil {
+		e.after, e.prev = e, e
+		s.hand = e
+	} else { // right behind the hand, which reaches it last
+		e.after, e.prev = s.hand, s.hand.prev
+		e.prev.after, e.after.prev = e, e
+	}
+	s.entries++
+	s.bytes += e.size
+	bucket := &s.buckets[e.hash&c.mask]
+	e.next.Store(bucket.Load())
+	bucket.Store(e)
+}
+
+// remove wants s.mu, and an e that is in the table. A reader that stands on e still finds its way on.
+func (c *nearCache) remove(s *nearShard, e *nearEntry) {
+	link := &s.buckets[e.hash&c.mask]
+	for link.Load() != e {
+		link = &link.Load().next
+	}
+	link.Store(e.next.Load())
+
+	e.prev.after, e.after.prev = e.after, e.prev
+	if s.hand == e {
+		s.hand = e.after
+	}
+	s.entries--
+	s.bytes -= e.size
+	if s.entries == 0 {
+		s.hand = nil
+	}
+}
+
+// evict removes the entry under the hand that serves nobody or that nobody used since the hand last came by. It wants
+// s.mu, and an s that is not empty.
+func (c *nearCache) evict(s *nearShard, now time.Time) {
+	wall, mono := now.UnixMilli(), c.mono(now)
+	for s.hand.serves(wall, mono) && s.hand.used.Load() {
+		s.hand.used.Store(false)
+		s.hand = s.hand.after
+	}
+	c.remove(s, s.hand)
+	c.count.evicted.Add(1)
+}
+
+// sweep removes the entries of the shard i that serve nobody any more.
+func (c *nearCache) sweep(i uint, now time.Time) {
+	wall, mono := now.UnixMilli(), c.mono(now)
+	s := &c.shards[i%uint(len(c.shards))]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := s.entries; n > 0; n-- {
+		e := s.hand
+		s.hand = e.after
+		if !e.serves(wall, mono) {
+			c.remove(s, e)
+		}
+	}
+}
+
+// close empties the cache for good.
+func (c *nearCache) close() {
+	c.closed.Store(true)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for s.hand != nil {
+			c.remove(s, s.hand)
+		}
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,293 @@
+package sess
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// The reasons for which a store cannot be opened that a program may want to tell apart. Compare with errors.Is.
+var (
+	// ErrRedisVersion: the server is older than Redis 6.2, or does not say how old it is.
+	ErrRedisVersion = errors.New("sess: redis version: got less than 6.2; want 6.2 or later")
+
+	// ErrRedisReplica: the address is that of a replica, which takes no writes.
+	ErrRedisReplica = errors.New("sess: redis role: got a replica; want the master's address, or Sentinels or a cluster that know it")
+
+	// ErrRedisAuth: the server does not accept the user name and password, or the user may not do what a store does.
+	ErrRedisAuth = errors.New("sess: redis auth: got a refusal; want a user and password that may read and write the keys of the store")
+)
+
+const (
+	// startTimeout bounds opening a store.
+	startTimeout = 5 * time.Second
+
+	// probeTimeout is how long the server may take to report the change that the self-test makes.
+	probeTimeout = time.Second
+
+	// probeTTL is how long the key of the self-test lives if it is not removed.
+	probeTTL = 10 * time.Second
+
+	roleMaster = "master"
+)
+
+var (
+	errStartTimeout = fmt.Errorf("sess: redis connect: got no client within %v; want a server that answers", startTimeout)
+	errNoReports    = errors.New("the server does not report changes")
+)
+
+// openRueidisStore connects a store. Where the server cannot report changes it does so again, without near cache.
+func openRueidisStore(settings rueidisSettings, option rueidis.ClientOption) (*RueidisStore, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	s := newRueidisStore(settings)
+	if s.cache != nil {
+		option.NewCacheStoreFn = s.newLink
+	}
+	err := s.open(ctx, option)
+	if err == nil {
+		return s, nil
+	}
+	if s.cache == nil || !errors.Is(err, errNoReports) && !errors.Is(err, rueidis.ErrNoCache) {
+		return nil, err
+	}
+	settings.nearBytes = 0
+	option.DisableCache, option.NewCacheStoreFn = true, nil
+	s = newRueidisStore(settings)
+	if err := s.open(ctx, option); err != nil {
+		return nil, err
+	}
+	settings.logger.Warn("sess: redis near cache: off, because the server does not report changes; every read asks the server. " +
+		"Use a server that supports CLIENT TRACKING, with no proxy before it, or set RueidisConfig.NoNearCache")
+	return s, nil
+}
+
+// open connects, examines what it finds and starts the heartbeats. If it fails it leaves nothing behind.
+func (s *RueidisStore) open(ctx context.Context, option rueidis.ClientOption) error {
+	client, err := newClient(ctx, option)
+	if err != nil {
+		return connectFailure(err)
+	}
+	if err := s.examine(client); err != nil {
+		client.Close()
+		return err
+	}
+	s.client, s.ownsClient = client, true
+	if s.cache == nil {
+		return nil
+	}
+	if err := s.selfTest(ctx); err != nil {
+		client.Close()
+		return err
+	}
+	s.beats.Go(s.heartbeats)
+	return nil
+}
+
+// newClient makes a client under the deadline of ctx, which rueidis does not ask for. One that comes too late is closed.
+func newClient(ctx context.Context, option rueidis.ClientOption) (rueidis.Client, error) {
+	type outcome struct {
+		client rueidis.Client
+		err    error
+	}
+	ended := make(chan outcome)
+	go func() {
+		client, err := rueidis.NewClient(option)
+		if err != nil && client != nil {
+			client.Close()
+			client = nil
+		}
+		select {
+		case ended <- outcome{client, err}:
+		case <-ctx.Done():
+			if client != nil {
+				client.Close()
+			}
+		}
+	}()
+	select {
+	case o := <-ended:
+		return o.client, o.err
+	case <-ctx.Done():
+		return nil, errStartTimeout
+	}
+}
+
+// connectFailure returns what a caller is told of an error at start-up.
+func connectFailure(err error) error {
+	if errors.Is(err, rueidis.ErrNoCache) || errors.Is(err, errStartTimeout) {
+		return err
+	}
+	switch code, _ := errorCode(err); code {
+	case "WRONGPASS", "NOAUTH", "NOPERM":
+		return fmt.Errorf("%w (%s)", ErrRedisAuth, code)
+	default:
+		return failure("connect", err)
+	}
+}
+
+// greeted is what a server says of itself.
+type greeted struct {
+	major, minor int // of the version
+	role         string
+}
+
+// greeting reads the reply to HELLO.
+func greeting(reply rueidis.RedisMessage) (g greeted, err error) {
+	fields, err := reply.AsStrMap()
+	if err != nil {
+		return g, err
+	}
+	if _, err := fmt.Sscanf(fields["version"], "%d.%d", &g.major, &g.minor); err != nil {
+		return g, ErrRedisVersion
+	}
+	g.role = fields["role"]
+	return g, nil
+}
+
+// examine checks each server of the client that answers: its version, and unless others will do, its role.
+func (s *RueidisStore) examine(client rueidis.Client) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	var unreachable error
+	answered := false
+	for _, node := range client.Nodes() {
+		reply, err := node.Do(ctx, node.B().Hello().Protover(3).Build()).ToMessage()
+		if _, replied := errorCode(err); err != nil && !replied {
+			unreachable = err
+			continue
+		}
+		if code, _ := errorCode(err); code == "ERR" || code == "NOPROTO" { // Redis before 6.0
+			return ErrRedisVersion
+		}
+		if err != nil {
+			return connectFailure(err)
+		}
+		g, err := greeting(reply)
+		switch {
+		case err != nil:
+			return err
+		case g.major < 6 || g.major == 6 && g.minor < 2:
+			return fmt.Errorf("%w (%d.%d)", ErrRedisVersion, g.major, g.minor)
+		case g.role != roleMaster && client.Mode() == rueidis.ClientModeStandalone:
+			return ErrRedisReplica
+		}
+		answered = true
+	}
+	if !answered {
+		return connectFailure(unreachable)
+	}
+	return nil
+}
+
+// selfTest checks that a change made on another connection is reported on the one that read: some managed servers and
+// proxies accept the command that asks for it, and then never report anything. The error is errNoReports if so.
+func (s *RueidisStore) selfTest(ctx context.Context) error {
+	// No id holds a space: this is nobody's key.
+	p := &probe{key: s.prefix + "self test " + rand.Text(), seen: make(chan struct{}, 1)}
+	s.probe.Store(p)
+	defer s.probe.Store(nil)
+
+	set := func(c rueidis.CoreClient, value string) error {
+		return c.Do(ctx, c.B().Set().Key(p.key).Value(value).Px(probeTTL).Build()).Error()
+	}
+	if err := set(s.client, "1"); err != nil {
+		return connectFailure(err)
+	}
+	defer s.client.Do(ctx, s.client.B().Del().Key(p.key).Build())
+	read := s.client.B().Get().Key(p.key).Cache().ToStaticTTL()
+	if err := s.client.DoCache(ctx, read, nearTTL).Error(); err != nil {
+		return connectFailure(err)
+	}
+	other, release := s.client.Dedicate()
+	defer release()
+	defer other.Close() // it would idle in a pool for ever
+	if err := set(other, "2"); err != nil {
+		return connectFailure(err)
+	}
+	select {
+	case <-p.seen:
+		return nil
+	case <-time.After(probeTimeout):
+	case <-ctx.Done():
+	}
+	return errNoReports
+}
+
+// heartbeats asks every server four times per MaxStale whether it is there and a master, which extends the leases of
+// the near cache, and at once when a connection was made. Each time it also clears a part of the cache of what has
+// ended.
+func (s *RueidisStore) heartbeats() {
+	tick := time.NewTicker(s.maxStale / 4)
+	defer tick.Stop()
+	beating := new(sync.Map) // addresses of servers that have not answered yet
+	for shard := uint(0); ; shard++ {
+		select {
+		case <-s.done:
+			return
+		case <-s.connect:
+		case <-tick.C:
+			s.cache.sweep(shard, time.Now())
+		}
+		for addr, node := range s.client.Nodes() {
+			if _, busy := beating.LoadOrStore(addr, true); busy {
+				continue
+			}
+			s.beats.Go(func() {
+				defer beating.Delete(addr)
+				hello := rueidis.Cacheable(node.B().Hello().Protover(3).Build())
+				node.DoCache(context.Background(), hello.ToStaticTTL(), nearTTL) // its link takes the reply
+			})
+		}
+	}
+}
+
+// Stats returns what the store has done since it was opened, and what it holds.
+func (s *RueidisStore) Stats() RueidisStats {
+	stats := RueidisStats{InFlight: len(s.slots)}
+	if s.cache != nil {
+		s.cache.addTo(&stats)
+	}
+	return stats
+}
+
+// RueidisStats are counters of a [RueidisStore]; all but the last four only grow.
+type RueidisStats struct {
+	Hits          uint64 // reads served from the near cache
+	Misses        uint64 // reads that asked the server
+	Joined        uint64 // reads that waited for the answer to another one's
+	Stale         uint64 // records found in the near cache but not served: ended, or from a connection without a lease
+	Poisoned      uint64 // answers not kept because the record changed, or may have, while they were under way
+	Invalidations uint64 // changes that the server reported
+	Flushes       uint64 // times a connection was lost or the server forgot what was read on it
+	Evicted       uint64 // records removed to make room
+
+	NearCache bool  // whether there is a near cache
+	Entries   int   // records in the near cache
+	Bytes     int64 // their size
+	InFlight  int   // commands under way
+}
+
+func (c *nearCache) addTo(stats *RueidisStats) {
+	stats.NearCache = true
+	stats.Misses = c.count.misses.Load()
+	stats.Joined = c.count.joined.Load()
+	stats.Stale = c.count.stale.Load()
+	stats.Poisoned = c.count.poisoned.Load()
+	stats.Invalidations = c.count.pushes.Load()
+	stats.Flushes = c.count.flushes.Load()
+	stats.Evicted = c.count.evicted.Load()
+	for i := range c.shards {
+		sh := &c.shards[i]
+		stats.Hits += sh.hits.Load()
+		sh.mu.Lock()
+		stats.Entries += sh.entries
+		stats.Bytes += sh.bytes
+		sh.mu.Unlock()
+	}
+}

@@ -1,0 +1,331 @@
+package sess
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// opTimeout bounds a command whose context has no deadline.
+const opTimeout = time.Second
+
+// run runs f, which sends commands, on a goroutine of its own, and waits for it no longer than ctx lives. A client
+// does not always obey a context: it waits for a connection that is being made, and for room in a full ring. And a
+// command that was given up is under way until the server has answered or the connection is dead; it keeps its slot
+// for so long, so that the ring never fills.
+func run[T any](ctx context.Context, s *RueidisStore, op string, f func(ctx context.Context) (T, error)) (T, error) {
+	type outcome struct {
+		v   T
+		err error
+	}
+	var none T
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := s.acquire(ctx); err != nil {
+		return none, failure(op, err)
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		defer s.release()
+		v, err := f(lasting{ctx})
+		ended <- outcome{v, err}
+	}()
+	select {
+	case o := <-ended:
+		return o.v, failure(op, o.err)
+	case <-ctx.Done():
+		return none, failure(op, ctx.Err())
+	}
+}
+
+// bounded returns a context that has a deadline.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, opTimeout)
+}
+
+// lasting is a context with a deadline and an error but without an end to wait for: a client does not begin anything
+// under it that is too late, and waits for the reply to what it has sent.
+type lasting struct{ context.Context }
+
+func (lasting) Done() <-chan struct{} { return nil }
+
+func (s *RueidisStore) acquire(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-s.done:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case s.slots <- struct{}{}:
+	}
+	select {
+	case <-s.done:
+		s.release()
+		return ErrClosed
+	default:
+		return nil
+	}
+}
+
+func (s *RueidisStore) release() { <-s.slots }
+
+// swapScript compares what is there with ARGV[1] and, if they are equal, deletes it, or gives it the TTL ARGV[2] in
+// milliseconds, or replaces it by ARGV[3] with that TTL. It returns 1 when that is done, nil if nothing is there, and
+// else what is there, with its TTL in milliseconds.
+//
+// GETEX without options reads as GET does but counts as a write: a replica refuses it, where GET would read something
+// old, or nothing. Unlike other writes it is allowed to a server that is out of memory, so destroying works there too.
+const swapScript = `
+local now = redis.call('GETEX', KEYS[1])
+if not now then return false end
+if now ~= ARGV[1] then return {now, redis.call('PTTL', KEYS[1])} end
+if #ARGV == 1 then redis.call('DEL', KEYS[1])
+elseif #ARGV == 2 then redis.call('PEXPIRE', KEYS[1], ARGV[2])
+else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end
+return 1`
+
+// readScript returns what is there and its TTL in milliseconds.
+const readScript = `return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}`
+
+// create is Swap where nothing must be there.
+func (s *RueidisStore) create(ctx context.Context, id ID, next *Record, ttl time.Duration) (*Record, error) {
+	for {
+		err := s.retryUnsent(ctx, func() error {
+			return s.client.Do(ctx, s.client.B().Set().Key(s.key(id)).Value(next.JSON()).Nx().PxMilliseconds(millis(ttl)).Build()).Error()
+		})
+		if !rueidis.IsRedisNil(err) {
+			return next, err
+		}
+		current, err := s.fetch(ctx, id)
+		if err != ErrNotFound {
+			return current, err
+		}
+		// What was there has gone meanwhile.
+	}
+}
+
+// replace is Swap where old must be there.
+func (s *RueidisStore) replace(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (*Record, error) {
+	args := []string{old.JSON()}
+	if next != nil {
+		args = append(args, strconv.FormatInt(millis(ttl), 10))
+		if next.JSON() != old.JSON() {
+			args = append(args, next.JSON())
+		}
+	}
+	var reply rueidis.RedisResult
+	sent := time.Now()
+	err := s.retryUnsent(ctx, func() error {
+		sent = time.Now()
+		reply = s.swap.Exec(ctx, s.client, []string{s.key(id)}, args)
+		return reply.Error()
+	})
+	if rueidis.IsRedisNil(err) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m, _ := reply.ToMessage(); m.IsInt64() {
+		return next, nil
+	}
+	return s.parsePair(reply, sent)
+}
+
+// fetch reads a record from the server.
+func (s *RueidisStore) fetch(ctx context.Context, id ID) (*Record, error) {
+	var reply rueidis.RedisResult
+	sent := time.Now()
+	err := s.retry(ctx, func() error {
+		sent = time.Now()
+		if s.koa {
+			reply = s.read.Exec(ctx, s.client, []string{s.key(id)}, nil)
+		} else {
+			reply = s.client.Do(ctx, s.client.B().Get().Key(s.key(id)).Build())
+		}
+		return reply.Error()
+	})
+	switch {
+	case rueidis.IsRedisNil(err):
+		return nil, ErrNotFound
+	case err != nil:
+		return nil, err
+	case s.koa:
+		return s.parsePair(reply, sent)
+	default:
+		return parseReply(reply.ToString())
+	}
+}
+
+// fetchTracked reads a record such that the server will report a change of it.
+func (s *RueidisStore) fetchTracked(ctx context.Context, id ID) (*Record, error) {
+	var reply rueidis.RedisResult
+	var sent time.Time
+	err := s.retry(ctx, func() error {
+		sent = time.Now()
+		get := s.client.B().Get().Key(s.key(id)).Cache()
+		if !s.koa {
+			get = get.ToStaticTTL() // the record says itself when it ends: do not ask the server for it
+		}
+		reply = s.client.DoCache(ctx, get, nearTTL)
+		return reply.Error()
+	})
+	switch {
+	case rueidis.IsRedisNil(err):
+		return nil, ErrNotFound
+	case err != nil:
+		return nil, err
+	}
+	r, err := parseReply(reply.ToString())
+	if err != nil || !s.koa || reply.CachePXAT() <= 0 {
+		return r, err
+	}
+	// rueidis counts the TTL from when the reply came. The server counted it from some time after the command was
+	// sent: taking off what the answer took errs on the short side.
+	return r.WithExpires(time.UnixMilli(reply.CachePXAT()).Add(-time.Since(sent))), nil
+}
+
+// parsePair returns the record of a reply that is a value and its TTL in milliseconds, asked for at sent.
+func (s *RueidisStore) parsePair(reply rueidis.RedisResult, sent time.Time) (*Record, error) {
+	pair, err := reply.ToArray()
+	if err != nil {
+		return nil, err
+	}
+	if len(pair) != 2 {
+		return nil, errReply
+	}
+	r, err := parseReply(pair[0].ToString())
+	ttl, _ := pair[1].AsInt64() // negative: it has none
+	if err != nil || !s.koa || ttl < 0 {
+		return r, err
+	}
+	return r.WithExpires(time.UnixMilli(sent.UnixMilli() + ttl)), nil
+}
+
+func parseReply(json string, err error) (*Record, error) {
+	if rueidis.IsRedisNil(err) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ParseRecord(json)
+}
+
+// retry calls f, which only reads, until it succeeds, fails for a reason that will last, or ctx is about to end.
+func (s *RueidisStore) retry(ctx context.Context, f func() error) error {
+	return s.retryIf(ctx, f, func(err error) bool {
+		code, replied := errorCode(err)
+		return replied && slices.Contains(passingCodes, code) || !replied
+	})
+}
+
+// retryUnsent is retry for what writes: only when the server surely did nothing.
+func (s *RueidisStore) retryUnsent(ctx context.Context, f func() error) error {
+	return s.retryIf(ctx, f, func(err error) bool {
+		code, replied := errorCode(err)
+		var dial *net.OpError
+		return replied && slices.Contains(passingCodes, code) || errors.As(err, &dial) && dial.Op == "dial" ||
+			errors.Is(err, rueidis.ErrNoSlot)
+	})
+}
+
+// passingCodes are the errors of a server that did nothing and will say something else soon: after it has loaded its
+// data, after a failover, when a script of somebody's has ended, when a slot has moved.
+var passingCodes = []string{"LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "READONLY", "BUSY"}
+
+// The pauses between tries double, in milliseconds, from 2 to 64.
+const (
+	firstPause = 2 * time.Millisecond
+	maxPause   = 64 * time.Millisecond
+)
+
+func (s *RueidisStore) retryIf(ctx context.Context, f func() error, passing func(error) bool) error {
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		err := f()
+		if err == nil || rueidis.IsRedisNil(err) || isContext(err) || ctx.Err() != nil || !passing(err) {
+			return err
+		}
+		if end, ok := ctx.Deadline(); ok && time.Until(end) <= pause {
+			return err
+		}
+		select {
+		case <-s.done:
+			return ErrClosed
+		case <-time.After(pause):
+		}
+	}
+}
+
+func isContext(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// RedisError is an error that a Redis server replied. Its text, which may quote a key, is not kept.
+type RedisError struct {
+	Op   string // what was done: get, set, swap, destroy, connect
+	Code string // the first word of the reply: OOM, READONLY, NOPERM
+}
+
+func (e *RedisError) Error() string {
+	return fmt.Sprintf("sess: redis %s: the server replied %s", e.Op, e.Code)
+}
+
+var (
+	errReply         = errors.New("a reply of another kind than the command has")
+	errNothingToSwap = errors.New("sess: redis swap: got neither an old nor a next record; want at least one")
+)
+
+func errTTL(op string, ttl time.Duration) error {
+	return fmt.Errorf("sess: redis %s: ttl: got %v; want more than 0", op, ttl)
+}
+
+// failure returns what a caller is told of err.
+func failure(op string, err error) error {
+	var told *RedisError
+	switch {
+	case err == nil, err == ErrNotFound, errors.As(err, &told):
+		return err
+	case errors.Is(err, rueidis.ErrClosing):
+		err = ErrClosed
+	}
+	if code, ok := errorCode(err); ok {
+		if code == "WRONGTYPE" {
+			return fmt.Errorf("sess: redis %s: %w: the key holds no string", op, ErrCorrupt)
+		}
+		return &RedisError{Op: op, Code: code}
+	}
+	return fmt.Errorf("sess: redis %s: %w", op, err)
+}
+
+// errorCode returns the code of an error that a server replied. Servers before 7.0 put what a script met into a text
+// of theirs: "ERR Error running script (call to f_…): @user_script:2: @user_script: 2: -OOM command not allowed …".
+func errorCode(err error) (string, bool) {
+	reply, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return "", false
+	}
+	text := reply.Error()
+	if strings.HasPrefix(text, "ERR Error running script") {
+		if _, cause, ok := strings.Cut(text, ": -"); ok {
+			text = cause
+		}
+	}
+	code, _, _ := strings.Cut(text, " ")
+	if strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		code = "ERR"
+	}
+	return code, true
+}

@@ -1,0 +1,199 @@
+package sesstest
+
+import (
+	"errors"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/fibersess/sess"
+)
+
+var peekPromises = []promise{
+	{"Peek", "Peek returns the current record or nothing", (*probe).peek},
+	{"Peek ends", "Peek serves no record at an instant after its TTL has passed", (*probe).peekEnds},
+	{"Peek allocates nothing", "Peek does not allocate", (*probe).peekAllocatesNothing},
+}
+
+// wantPeek checks that Peek returns nothing or, if want is not nil, want.
+func (p *probe) wantPeek(id sess.ID, want *sess.Record, when string) {
+	p.Helper()
+	got, ok := p.store.(sess.Peeker).Peek(id, time.Now())
+	switch {
+	case !ok && got != nil:
+		p.broken("Peek %s: got %s and false, want nil and false", when, show(got))
+	case ok && (got == nil || want == nil || got.JSON() != want.JSON()):
+		p.broken("Peek %s: got %s, want %s, or nothing", when, show(got), show(want))
+	}
+}
+
+func (p *probe) peek() {
+	id := p.newID()
+	p.wantPeek(id, nil, "of an id that was never stored")
+	p.set(id, p.number(1), longTTL)
+	p.wantPeek(id, p.number(1), "after Set")
+	p.wantKept(id, p.number(1), "after Set")
+	p.wantPeek(id, p.number(1), "after Get")
+	p.set(id, p.number(2), longTTL)
+	p.wantPeek(id, p.number(2), "after one's own second Set")
+	if _, ok := p.store.(sess.Swapper); ok {
+		p.wantKept(id, p.number(2), "after Set")
+		p.wantWon(id, p.number(2), p.number(3), longTTL, "Swap(old, next)")
+		p.wantPeek(id, p.number(3), "after one's own Swap")
+	} else {
+		p.set(id, p.number(3), longTTL)
+	}
+	p.wantKept(id, p.number(3), "after the last write")
+	p.destroy(id)
+	p.wantPeek(id, nil, "after one's own Destroy")
+}
+
+func (p *probe) peekEnds() {
+	id := p.newID()
+	p.set(id, p.number(1), longTTL)
+	p.wantKept(id, p.number(1), "after Set")
+	if r, ok := p.store.(sess.Peeker).Peek(id, time.Now().Add(longTTL+early)); ok {
+		p.broken("Peek with an instant after the end: got %s, want nothing", show(r))
+	}
+	p.set(id, p.number(2), shortTTL)
+	p.outlive()
+	p.wantPeek(id, nil, "of an expired record")
+}
+
+// peekAllocatesNothing takes the least of several counts: the process may have other goroutines that allocate.
+func (p *probe) peekAllocatesNothing() {
+	const calls = 100
+	id, peeker, now := p.newID(), p.store.(sess.Peeker), time.Now()
+	p.set(id, p.number(1), longTTL)
+	p.wantKept(id, p.number(1), "after Set")
+	least := ^uint64(0)
+	for range 10 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range calls {
+			peeker.Peek(id, now)
+		}
+		runtime.ReadMemStats(&after)
+		least = min(least, after.Mallocs-before.Mallocs)
+	}
+	if least >= calls {
+		p.broken("%d calls of Peek: got %d allocations, want 0", calls, least)
+	}
+}
+
+var refreshPromises = []promise{
+	{"Refresh", "Refresh returns what Get does, as the server has it", (*probe).refresh},
+}
+
+func (p *probe) refresh() {
+	id, refresher := p.newID(), p.store.(sess.Refresher)
+	gone := func(when string) {
+		p.Helper()
+		if r, err := refresher.Refresh(p.ctx, id); r != nil || !errors.Is(err, sess.ErrNotFound) {
+			p.broken("Refresh %s: got (%s, %v), want (nil, ErrNotFound)", when, show(r), err)
+		}
+	}
+	gone("of an id that was never stored")
+	for n := range 3 {
+		p.set(id, p.number(n), longTTL)
+		r, err := refresher.Refresh(p.ctx, id)
+		if err != nil || r == nil || r.JSON() != p.number(n).JSON() {
+			p.broken("Refresh after Set: got (%s, %v), want %s", show(r), err, show(p.number(n)))
+		}
+		p.wantKept(id, p.number(n), "after Refresh")
+	}
+	p.destroy(id)
+	gone("after Destroy")
+	p.set(id, p.number(9), shortTTL)
+	p.outlive()
+	gone("of an expired record")
+}
+
+var watchPromises = []promise{
+	{"Watch", "a watcher is told of each change and of the end of its session", (*probe).watch},
+	{"Watch stop", "after stop a watcher is not called any more, others are, and stop may be called again", (*probe).watchStop},
+	{"Watch context", "Watch under a cancelled context returns its error", (*probe).watchContext},
+}
+
+// watcher counts the calls of one Watch.
+type watcher struct {
+	calls  atomic.Int64
+	called chan struct{} // holds a token after a call
+	stop   func()
+}
+
+func (p *probe) newWatcher(id sess.ID) *watcher {
+	p.Helper()
+	w := &watcher{called: make(chan struct{}, 1)}
+	stop, err := p.store.(sess.Watcher).Watch(p.ctx, id, func() {
+		w.calls.Add(1)
+		select {
+		case w.called <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil || stop == nil {
+		p.giveUp("Watch: got a nil stop (%t) and the error %v, want a stop and nil", stop == nil, err)
+	}
+	w.stop = stop
+	p.Cleanup(stop)
+	return w
+}
+
+// wantTold makes a change and waits until w was told of it.
+func (p *probe) wantTold(w *watcher, what string, change func()) {
+	p.Helper()
+	select {
+	case <-w.called: // an earlier change may have been told twice
+	default:
+	}
+	change()
+	select {
+	case <-w.called:
+	case <-time.After(soon):
+		p.giveUp("%s: got no call of the watcher within %v, want one", what, soon)
+	}
+}
+
+func (p *probe) watch() {
+	id := p.newID()
+	p.set(id, p.number(1), longTTL)
+	w := p.newWatcher(id)
+	p.wantTold(w, "Set", func() { p.set(id, p.number(2), longTTL) })
+	if _, ok := p.store.(sess.Swapper); ok {
+		p.wantTold(w, "Swap(old, next)", func() {
+			p.wantWon(id, p.number(2), p.number(3), longTTL, "Swap(old, next)")
+		})
+		p.wantTold(w, "Swap(old, nil)", func() { p.wantWon(id, p.number(3), nil, 0, "Swap(old, nil)") })
+		p.wantTold(w, "Swap(nil, next)", func() { p.wantWon(id, nil, p.number(4), longTTL, "Swap(nil, next)") })
+	}
+	p.wantTold(w, "Destroy", func() { p.destroy(id) })
+}
+
+func (p *probe) watchStop() {
+	id := p.newID()
+	p.set(id, p.number(1), longTTL)
+	stopped, other := p.newWatcher(id), p.newWatcher(id)
+	p.wantTold(stopped, "Set", func() { p.set(id, p.number(2), longTTL) })
+	stopped.stop()
+	stopped.stop()
+	p.wantTold(other, "Set after another watcher stopped", func() { p.set(id, p.number(3), longTTL) })
+	before := stopped.calls.Load() // a call that was under way when stop was called has ended by now
+	for n := range 3 {
+		p.wantTold(other, "Set after another watcher stopped", func() { p.set(id, p.number(n), longTTL) })
+	}
+	if got := stopped.calls.Load(); got != before {
+		p.broken("changes after stop: got %d calls of the watcher, want 0", got-before)
+	}
+}
+
+func (p *probe) watchContext() {
+	ctx := p.cancelled()
+	stop, err := p.store.(sess.Watcher).Watch(ctx, p.newID(), func() {})
+	if stop != nil {
+		stop()
+	}
+	if !errors.Is(err, ctx.Err()) {
+		p.broken("Watch under a cancelled context: got the error %v, want %v", err, ctx.Err())
+	}
+}

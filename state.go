@@ -1,0 +1,425 @@
+package sess
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// state is what one request knows of one session. It is pooled, and has two owners: the middleware's frame, which
+// ends in leave, and the request, which calls Close when it is reset. The last one to let go puts it back.
+//
+// All of it is guarded by mu. gen grows when the state is released: a handle of an older generation is inert.
+type state struct {
+	mu     sync.Mutex
+	gen    uint64
+	m      *Manager
+	stripe uint32
+	jar    presented // the cookies of the request; each one overwrites the last one's
+
+	callback uint64    // the pass of the user's function that runs now, 0: none. Others wait for it to end.
+	passes   uint64    // the last pass given out
+	idle     sync.Cond // signalled when callback becomes 0
+
+	request
+}
+
+// request is the part of a state that one request fills, and the next one finds empty.
+type request struct {
+	active   bool // the middleware's frame runs
+	closed   bool // the request was reset
+	outer    *state
+	ctx      *fasthttp.RequestCtx
+	fiberCtx *fiber.Ctx
+	base     context.Context // parent of the store's deadlines; nil: Background
+	at       time.Time
+
+	presented ID // validly signed, not yet looked up unless loaded
+	keyIndex  int
+	loaded    bool
+	loadErr   error
+
+	id        ID      // the session's own; zero until needed if it is new
+	record    *Record // as it was last seen in the store; nil: none there
+	created   int64   // unix milliseconds
+	leaving   ID      // what Regenerate or Destroy leaves behind, with its record
+	left      *Record
+	fate      fate
+	renewed   bool // the presented id met a tombstone: nothing is saved unless asked for
+	successor ID   // named by the tombstone
+
+	used      bool // a handler looked at the session
+	forced    bool
+	discarded bool
+	committed bool // the frame has decided; later writes need Save
+	unsaved   bool // written since committed
+	err       error
+
+	wipe       bool
+	changes    []change
+	arena      []byte // holds the keys and values of changes
+	scratch    []byte // merge's
+	cookie     Cookie // the session's own options, if ownCookie
+	ownCookie  bool
+	cookieJSON []byte
+
+	due     due // what the response owes the client
+	dueEnds int64
+	dueOpts Cookie
+}
+
+// fate is what becomes of the id a session had.
+type fate uint8
+
+const (
+	fateKeep       fate = iota
+	fateRegenerate      // leaving goes once the session is stored under its new id
+	fateDestroy         // leaving is destroyed
+)
+
+// due is what the frame writes into the response when it ends.
+type due uint8
+
+const (
+	dueNothing due = iota
+	dueCookie
+	dueExpire
+)
+
+// What a pooled state keeps of its buffers, in bytes and in changes. Larger ones go to the garbage collector, so that
+// one large session does not stay in the pool.
+const (
+	keepBuffer  = 8 << 10
+	keepChanges = 64
+)
+
+func newState(m *Manager) *state {
+	st := &state{m: m, gen: 1, stripe: m.tally.stripe()}
+	st.idle.L = &st.mu
+	return st
+}
+
+// bind makes st the state of a request.
+func (st *state) bind(ctx *fasthttp.RequestCtx, c *fiber.Ctx, outer *state) {
+	st.active = true
+	st.ctx = ctx
+	st.fiberCtx = c
+	st.outer = outer
+}
+
+// session returns a handle on st.
+func (st *state) session() Session {
+	if st == nil {
+		return Session{}
+	}
+	return Session{st: st, gen: st.gen}
+}
+
+// begin finds what the request presents and, unless deferred, loads it.
+func (st *state) begin() error {
+	st.lock()
+	defer st.mu.Unlock()
+	if !st.present() {
+		st.loaded = true
+		return nil
+	}
+	st.at = now(st.ctx)
+	if st.m.local {
+		// No deadline, so no parent for it.
+	} else if st.fiberCtx != nil {
+		st.base = st.fiberCtx.UserContext()
+	}
+	if st.m.config.Defer {
+		return nil
+	}
+	return st.load()
+}
+
+// present sets the id that the request carries with a valid signature.
+func (st *state) present() bool {
+	m := st.m
+	if m.config.Transport != nil {
+		return st.presentToken(m.config.Transport.Read(st.ctx))
+	}
+	findCookies(&st.ctx.Request.Header, m.cookies.name, m.cookies.sigName, &st.jar)
+	if st.jar.nIDs == 0 {
+		return false
+	}
+	ok := false
+	if m.ring == nil {
+		st.presented, ok = st.jar.pickUnsigned()
+	} else {
+		st.presented, st.keyIndex, ok = st.jar.pick(m.ring)
+	}
+	if !ok {
+		st.reject(Event{Reason: ReasonSignature})
+	}
+	return ok
+}
+
+// presentToken is present for a Transport's token.
+func (st *state) presentToken(token []byte) bool {
+	if len(token) == 0 {
+		return false
+	}
+	text, sig := token, []byte(nil)
+	if st.m.ring != nil {
+		text, sig = cutToken(token)
+	}
+	id, ok := makeID(text)
+	if ok && st.m.ring != nil {
+		st.keyIndex, ok = st.m.ring.verify(&id, sig)
+	}
+	if !ok {
+		st.reject(Event{Reason: ReasonSignature})
+		return false
+	}
+	st.presented = id
+	return true
+}
+
+// load looks the presented id up, once. A failing store is the error, here and in every later look. Whatever is not a
+// live session leaves the state as that of a new one.
+func (st *state) load() error {
+	if st.loaded {
+		return st.loadErr
+	}
+	st.loaded = true
+	if err := st.fetch((*state).get); err != nil {
+		st.loadErr = err
+		return err
+	}
+	st.validate()
+	return nil
+}
+
+// validate asks Config.Valid about the session that was loaded.
+func (st *state) validate() {
+	valid := st.m.config.Valid
+	if valid == nil || st.record == nil {
+		return
+	}
+	ok := false
+	st.call(func(s Session) { ok = valid(st.ctx, s) })
+	if !ok {
+		st.reject(Event{ID: st.id, Reason: ReasonInvalid})
+		st.forget()
+	}
+}
+
+// forget makes the session a new one; the record in the store stays, and so do the changes.
+func (st *state) forget() { st.id, st.record, st.created = ID{}, nil, 0 }
+
+// fetch reads the presented id with get and takes what it finds, if that is a live session.
+func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
+	r, err := get(st, st.presented)
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrNotFound):
+		st.reject(Event{ID: st.presented, Reason: ReasonUnknown})
+		return nil
+	case errors.Is(err, ErrCorrupt):
+		st.reject(Event{ID: st.presented, Reason: ReasonCorrupt, Err: err})
+		return nil
+	default:
+		return st.storeError("load", st.presented, err)
+	}
+	if r.Size() > st.m.config.MaxRecordBytes {
+		st.reject(Event{ID: st.presented, Reason: ReasonCorrupt, Err: ErrCorrupt})
+		return nil
+	}
+	if st.m.over(r, st.at) {
+		st.count(countExpired)
+		emit(st.m.config.Hooks.Expired, Event{ID: st.presented})
+		return nil
+	}
+	if next, ok := r.successor(); ok {
+		st.renewed, st.successor = true, next
+		st.reject(Event{ID: st.presented, Reason: ReasonRenewed})
+		return nil
+	}
+	st.count(countLoaded)
+	st.id, st.record, st.created = st.presented, r, r.created
+	if st.created == 0 { // Koa drops what it does not know.
+		st.created = st.at.UnixMilli()
+	}
+	return nil
+}
+
+// get asks the store, its memory first.
+func (st *state) get(id ID) (*Record, error) {
+	m := st.m
+	if m.peeker != nil {
+		if r, ok := m.peeker.Peek(id, st.at); ok {
+			return r, nil
+		}
+	}
+	if m.local {
+		return m.store.Get(context.Background(), id)
+	}
+	ctx, cancel := m.deadline(st.parent())
+	defer cancel()
+	return m.store.Get(ctx, id)
+}
+
+// parent is what the deadlines of a load derive from.
+func (st *state) parent() context.Context {
+	if st.base == nil {
+		return context.Background()
+	}
+	return st.base
+}
+
+// lock takes mu when no function of the user's runs inside.
+func (st *state) lock() {
+	st.mu.Lock()
+	st.await()
+}
+
+// await waits, with mu held, for a function of the user's to return.
+func (st *state) await() {
+	for st.callback != 0 {
+		st.idle.Wait()
+	}
+}
+
+// phase is the deadline of a commit. The end of the request's own context, which a timeout may have brought about by
+// now, does not stop it.
+func (st *state) phase() (context.Context, context.CancelFunc) {
+	if st.m.local {
+		return st.m.deadline(nil)
+	}
+	return st.m.deadline(context.WithoutCancel(st.parent()))
+}
+
+// call runs a function of the user's with a handle of its own. It lets go of mu meanwhile, and every other handle on
+// this session waits until it has returned: nobody sees the session half-way.
+func (st *state) call(f func(Session)) {
+	st.passes++
+	pass := st.passes
+	s := Session{st: st, gen: st.gen, pass: pass}
+	outer := st.callback
+	st.callback = pass
+	st.mu.Unlock()
+	defer func() {
+		st.mu.Lock()
+		st.callback = outer
+		st.idle.Broadcast()
+	}()
+	f(s)
+}
+
+// newID gives the session an id if it has none.
+func (st *state) newID() error {
+	if !st.id.IsZero() {
+		return nil
+	}
+	generate := st.m.config.GenerateID
+	if generate == nil {
+		st.id = st.m.ids.randomID()
+		return nil
+	}
+	text, err := generate()
+	if err != nil {
+		return &handlerError{errors.Join(errors.New("sess: Config.GenerateID failed"), err)}
+	}
+	id, ok := makeID(text)
+	if !ok || len(text) < minIDBytes {
+		return &handlerError{errors.New("sess: Config.GenerateID: bad id; want 16 to 63 cookie-safe bytes")}
+	}
+	st.id = id
+	return nil
+}
+
+// leave ends the middleware's frame: it pays what the response is owed and lets go of the state.
+func (st *state) leave() {
+	st.lock()
+	st.active = false
+	if st.closed { // The request is over, and ctx is somebody else's.
+		st.release()
+		return
+	}
+	st.pay()
+	st.committed = true
+	st.mu.Unlock()
+}
+
+// Close is called by fasthttp when the request is reset. While the frame still runs, the request was taken from under
+// its handler: the state is orphaned, and its commit will touch neither the store nor the response.
+func (st *state) Close() error {
+	if outer := st.outer; outer != nil {
+		outer.Close()
+	}
+	st.mu.Lock()
+	if st.closed {
+		st.mu.Unlock()
+		return nil
+	}
+	st.closed = true
+	if st.active { // Not to be waited for: a callback of the frame's may have reset the request.
+		st.mu.Unlock()
+		return nil
+	}
+	st.await()
+	st.release()
+	return nil
+}
+
+// release ends the generation and puts the state back. It is called with mu held, by the last owner, and unlocks it.
+func (st *state) release() {
+	if st.unsaved {
+		st.drop(Event{ID: st.id, Reason: ReasonCommitted})
+	}
+	clear(st.arena) // Somebody's session: it does not lie around.
+	clear(st.scratch)
+	clear(st.changes)
+	kept := request{arena: keep(st.arena, keepBuffer), scratch: keep(st.scratch, keepBuffer), cookieJSON: st.cookieJSON[:0]}
+	if cap(st.changes) <= keepChanges {
+		kept.changes = st.changes[:0]
+	}
+	st.request = kept
+	st.gen++
+	st.mu.Unlock()
+	st.m.states.Put(st)
+}
+
+// keep returns b emptied, or nil if it is too large to keep.
+func keep(b []byte, limit int) []byte {
+	if cap(b) > limit {
+		return nil
+	}
+	return b[:0]
+}
+
+// dropChanges forgets what was written and not yet saved.
+func (st *state) dropChanges() {
+	clear(st.changes)
+	st.changes = st.changes[:0]
+	st.arena = st.arena[:0]
+	st.wipe, st.ownCookie = false, false
+}
+
+func (st *state) count(c counter) { st.m.tally.add(st.stripe, c) }
+
+// reject tells that what was presented gave no session.
+func (st *state) reject(e Event) {
+	st.count(countRejected)
+	emit(st.m.config.Hooks.Rejected, e)
+}
+
+// drop tells that a change was not stored.
+func (st *state) drop(e Event) {
+	st.count(countDropped)
+	emit(st.m.config.Hooks.Dropped, e)
+}
+
+// storeError tells of a failing store and returns what the request is failed with.
+func (st *state) storeError(op string, id ID, err error) error {
+	st.count(countStoreErrors)
+	emit(st.m.config.Hooks.StoreError, Event{ID: id, Err: err})
+	return &Error{Op: op, Err: err}
+}

@@ -1,0 +1,104 @@
+package sess
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
+// verifiedTable remembers pairs of id and signature that a keyring has verified, so that the next request of a
+// session pays for a comparison and not for a hash. It is a cache of a pure function: a signature that was right once
+// is right for as long as the keyring lives, so nothing is ever invalidated.
+//
+// It gives away nothing. Only verified pairs get in, so whatever is found is right. A slot is compared with what is
+// presented in full and without an early end, so the time of a miss does not depend on what the slot holds. Who owns
+// sessions whose signatures fall into another's slot can push that one out, which costs it one hash.
+//
+// The zero table is empty and ready. It is safe for concurrent use: readers take no lock and write nothing that other
+// processors would have to fetch.
+type verifiedTable struct {
+	slots atomic.Pointer[[verifiedSlots]verifiedSlot]
+}
+
+const (
+	verifiedBits  = 13
+	verifiedSlots = 1 << verifiedBits // 8,192 of 128 bytes: 1 MiB, taken when the first signature is verified
+)
+
+// verifiedSlot holds a pair and the index of its key. seq guards them: it is odd while they are being written, and a
+// reader that finds it changed has read nothing. All words are atomic, which costs readers nothing on the usual
+// processors and keeps the race detector able to check the rest.
+type verifiedSlot struct {
+	seq   atomic.Uint64
+	meta  atomic.Uint64 // length of the signature in the low 8 bits, index of the key above
+	words [pairWords]atomic.Uint64
+}
+
+// pair is an id and its signature, read in words of eight bytes: eight of the id, then six of the signature. The last
+// word of each overlaps the one before, because neither fills a whole number of words. An id is zeros behind its end,
+// and none of its own bytes is zero, so its length need not be compared; the signature's is.
+type pair struct {
+	words  [pairWords]uint64
+	sigLen uint64 // 27 or 43 bytes
+}
+
+const (
+	pairWords = idWords + sigWords
+	idWords   = 8
+	sigWords  = 6
+)
+
+// makePair returns the pair of id and sig, which is of a signature's length.
+func makePair(id *ID, sig []byte) (p pair) {
+	for i := range idWords - 1 {
+		p.words[i] = binary.LittleEndian.Uint64(id.b[8*i:])
+	}
+	p.words[idWords-1] = binary.LittleEndian.Uint64(id.b[maxIDLen-8:])
+
+	full := len(sig) / 8
+	for i := range full {
+		p.words[idWords+i] = binary.LittleEndian.Uint64(sig[8*i:])
+	}
+	p.words[idWords+full] = binary.LittleEndian.Uint64(sig[len(sig)-8:])
+	p.sigLen = uint64(len(sig))
+	return p
+}
+
+// slot returns the index of the slot that p may be in. It comes from four characters of the signature, 24 bits that
+// nobody without the key can choose, multiplied (Fibonacci hashing) because base64 leaves a byte's high bits alike.
+func (p *pair) slot() uint32 {
+	return uint32(p.words[idWords]) * 0x9E3779B1 >> (32 - verifiedBits)
+}
+
+// find reports whether p was verified, and by the key of which index.
+func (t *verifiedTable) find(p *pair) (index int, ok bool) {
+	slots := t.slots.Load()
+	if slots == nil {
+		return 0, false
+	}
+	s := &slots[p.slot()]
+	seq, meta := s.seq.Load(), s.meta.Load()
+	differ := meta&0xff ^ p.sigLen
+	for i := range p.words {
+		differ |= s.words[i].Load() ^ p.words[i]
+	}
+	return int(meta >> 8), differ == 0 && seq&1 == 0 && s.seq.Load() == seq
+}
+
+// add remembers that the key of index verified p. If another pair is being written to the slot it does nothing.
+func (t *verifiedTable) add(p *pair, index int) {
+	slots := t.slots.Load()
+	if slots == nil {
+		t.slots.CompareAndSwap(nil, new([verifiedSlots]verifiedSlot))
+		slots = t.slots.Load()
+	}
+	s := &slots[p.slot()]
+	seq := s.seq.Load()
+	if seq&1 != 0 || !s.seq.CompareAndSwap(seq, seq+1) {
+		return
+	}
+	s.meta.Store(uint64(index)<<8 | p.sigLen)
+	for i := range p.words {
+		s.words[i].Store(p.words[i])
+	}
+	s.seq.Store(seq + 2)
+}

@@ -1,0 +1,262 @@
+package sess
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+)
+
+// writable prepares for a write to key, and reports false if the session layer owns it.
+func (st *state) writable(key string) bool {
+	if isReserved(key) {
+		st.failWrite(ErrReserved)
+		return false
+	}
+	st.written()
+	return true
+}
+
+// written notes a write. One that comes after the frame has decided is not lost in silence: Err says so at once, and
+// the Dropped hook when the request ends, unless Save is called.
+func (st *state) written() {
+	if st.committed {
+		st.unsaved = true
+		if st.err == nil {
+			st.err = ErrCommitted
+		}
+	}
+}
+
+// failWrite keeps the first error of a write, for Err and for the save, which fails with it.
+func (st *state) failWrite(err error) {
+	if st.err == nil || errors.Is(st.err, ErrCommitted) {
+		st.err = err
+	}
+}
+
+// findChange returns what was written to key, nil if nothing was.
+func (st *state) findChange(key string) *change {
+	for i := range st.changes {
+		if string(st.changes[i].key) == key {
+			return &st.changes[i]
+		}
+	}
+	return nil
+}
+
+// changeOf returns the change of key, a new one if there is none.
+func (st *state) changeOf(key string) *change {
+	from := len(st.arena)
+	st.arena = appendName(st.arena, key)
+	name := st.arena[from:len(st.arena):len(st.arena)]
+	for i := range st.changes {
+		if bytes.Equal(st.changes[i].key, name) {
+			st.arena = st.arena[:from]
+			return &st.changes[i]
+		}
+	}
+	st.changes = append(st.changes, change{key: name})
+	return &st.changes[len(st.changes)-1]
+}
+
+// update runs f on the value under key and keeps it, to run again when the save meets another value. On top of a
+// value written in this request it is a plain write, since no other request can change that.
+func (st *state) update(key string, f func(dst []byte, raw string, ok bool) ([]byte, bool, error)) {
+	if !st.writable(key) {
+		return
+	}
+	if st.load() != nil {
+		return
+	}
+	raw, ok := "", false
+	earlier := st.findChange(key)
+	switch {
+	case earlier != nil:
+		raw, ok = string(earlier.val), earlier.kind != changeDelete && earlier.val != nil
+	case st.record != nil && !st.wipe:
+		raw, ok = st.record.Raw(key)
+	}
+	from := len(st.arena)
+	arena, _, err := f(st.arena, raw, ok)
+	if err != nil {
+		st.failWrite(err)
+		return
+	}
+	st.arena = arena
+	val := arena[from:len(arena):len(arena)]
+	c := st.changeOf(key)
+	switch {
+	case earlier == nil && !st.wipe:
+		c.kind, c.update = changeUpdate, f
+	case earlier != nil && c.kind == changeUpdate:
+		c.update = compose(c.update, f)
+	default:
+		c.kind = changeSet
+	}
+	c.val = val
+}
+
+// compose is first and then second, on one value.
+func compose(first, second func([]byte, string, bool) ([]byte, bool, error)) func([]byte, string, bool) ([]byte, bool, error) {
+	return func(dst []byte, raw string, ok bool) ([]byte, bool, error) {
+		between, set, err := first(nil, raw, ok)
+		if err != nil {
+			return dst, false, err
+		}
+		if set {
+			raw, ok = string(between), true
+		}
+		return second(dst, raw, ok)
+	}
+}
+
+// keys lists the keys as a handler sees them.
+func (st *state) keys() []string {
+	var keys []string
+	if !st.wipe {
+		for key := range st.record.Keys() {
+			if c := st.findChange(key); c == nil || c.kind != changeDelete {
+				keys = append(keys, key)
+			}
+		}
+	}
+	for i := range st.changes {
+		c := &st.changes[i]
+		if _, stored := st.record.Raw(string(c.key)); c.kind != changeDelete && (st.wipe || !stored) {
+			keys = append(keys, string(c.key))
+		}
+	}
+	return keys
+}
+
+// regenerate leaves the id behind, which the commit retires.
+func (st *state) regenerate() {
+	if st.record != nil && st.fate == fateKeep {
+		st.fate, st.leaving, st.left = fateRegenerate, st.id, st.record
+	}
+	st.id = ID{}
+	st.renewed = false // Asked for: the session is stored under its new id.
+}
+
+// destroy leaves the session behind and begins a new one.
+func (st *state) destroy() {
+	switch {
+	case st.fate != fateKeep: // The stored session is the one that was left.
+		st.fate = fateDestroy
+	case st.record != nil:
+		st.fate, st.leaving, st.left = fateDestroy, st.id, st.record
+	case st.renewed:
+		st.fate, st.leaving = fateDestroy, st.presented
+	}
+	st.renewed, st.forced = false, false
+	st.err = nil
+	st.forget()
+	st.dropChanges()
+}
+
+// take removes key from the stored record in one swap of its own, and from what is written here.
+func (st *state) take(key string) (string, bool, error) {
+	if isReserved(key) {
+		return "", false, ErrReserved
+	}
+	if st.m.swapper == nil {
+		return "", false, ErrUnsupported
+	}
+	if err := st.load(); err != nil {
+		return "", false, err
+	}
+	raw, ok := "", false
+	if st.record != nil && st.fate == fateKeep && !st.wipe {
+		var err error
+		if raw, ok, err = st.takeStored(key); err != nil {
+			return "", false, st.storeError("take", st.id, err)
+		}
+	}
+	c := st.findChange(key)
+	if c == nil {
+		return raw, ok, nil
+	}
+	defer func() { c.kind, c.val, c.update = changeDelete, nil, nil }()
+	switch c.kind {
+	case changeSet:
+		return string(c.val), true, nil
+	case changeUpdate:
+		val, set, err := c.update(nil, raw, ok)
+		return string(val), set && err == nil, err
+	}
+	return "", false, nil
+}
+
+// takeStored swaps the record for one without key until that succeeds or there is no such key.
+func (st *state) takeStored(key string) (raw string, ok bool, err error) {
+	ctx, cancel := st.phase()
+	defer cancel()
+	without := []change{{key: appendName(nil, key), kind: changeDelete}}
+	r := st.record
+	err = st.contend(ctx, &st.id, func(ctx context.Context) (done bool, err error) {
+		if raw, ok = r.Raw(key); !ok {
+			return true, nil
+		}
+		next, scratch, err := merge(r, false, without, header{created: r.created, ends: st.m.stored(r.ends)}, maxMaxRecordBytes, st.scratch)
+		st.scratch = scratch
+		if err != nil {
+			return true, err
+		}
+		next.ends = r.ends
+		current, err := st.m.swapper.Swap(ctx, st.id, r, next, st.m.remaining(time.Now(), r.ends))
+		if err != nil {
+			return true, err
+		}
+		r = current
+		if _, tombstone := current.successor(); tombstone {
+			return true, ErrNotFound
+		}
+		return current == next, nil
+	})
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) { // Ended meanwhile: nobody has it.
+		return "", false, nil
+	}
+	if err == nil {
+		st.record = r
+	}
+	return raw, ok, err
+}
+
+// refresh reads the session past the caches. What was written stays.
+func (st *state) refresh() error {
+	if st.fate != fateKeep || st.presented.IsZero() || (st.record != nil && st.id != st.presented) {
+		return nil // Not the session that was presented: nobody else has seen it.
+	}
+	if !st.loaded && st.m.refresher == nil {
+		return st.load()
+	}
+	had := st.record != nil
+	id, record, created := st.id, st.record, st.created
+	st.id, st.record, st.created, st.renewed = ID{}, nil, 0, false
+	first := !st.loaded
+	st.loaded, st.loadErr = true, nil
+	if err := st.fetch((*state).getFresh); err != nil {
+		st.id, st.record, st.created = id, record, created
+		st.loadErr = err
+		return err
+	}
+	if had && st.record == nil { // It has ended, and what was written was meant for it.
+		st.forget()
+		st.dropChanges()
+	}
+	if first {
+		st.validate()
+	}
+	return nil
+}
+
+// getFresh asks the store, and no cache.
+func (st *state) getFresh(id ID) (*Record, error) {
+	ctx, cancel := st.m.deadline(st.parent())
+	defer cancel()
+	if st.m.refresher != nil {
+		return st.m.refresher.Refresh(ctx, id)
+	}
+	return st.m.store.Get(ctx, id)
+}
