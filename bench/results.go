@@ -132,20 +132,6 @@ func readLock(path string) (lockfile, error) {
 
 func (l lockfile) version(name string) string { return l.Packages["node_modules/"+name].Version }
 
-// buildTags are the tags that this program was built with, for its benchmarks.
-func buildTags() string {
-	info, _ := debug.ReadBuildInfo()
-	if info == nil {
-		return ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "-tags" {
-			return s.Value
-		}
-	}
-	return ""
-}
-
 // has reports whether part is to run.
 func (o options) has(part string) bool { return slices.Contains(strings.Split(o.parts, ","), part) }
 

@@ -1,5 +1,3 @@
-//go:build sess
-
 package main
 
 import (
@@ -7,6 +5,7 @@ import (
 
 	"github.com/fibersess/sess"
 	"github.com/gofiber/fiber/v2"
+	"github.com/redis/rueidis"
 )
 
 func sessContestants() []contestant { return []contestant{sessMemory, sessRedis} }
@@ -15,8 +14,7 @@ var sessMemory = contestant{
 	id: "sess-memory", name: "sess, memory", bare: "fiber",
 	modules: []string{"github.com/fibersess/sess", "github.com/gofiber/fiber/v2"},
 	open: func(string) (app, error) {
-		store := sess.NewMemoryStore(sess.MemoryConfig{MaxSessions: 4 << 20})
-		return sessSession(sess.Config{Store: store})
+		return sessSession(sess.Config{Store: sess.NewMemoryStore()})
 	},
 }
 
@@ -24,7 +22,7 @@ var sessRedis = contestant{
 	id: "sess-redis", name: "sess, Redis", bare: "fiber", redis: true,
 	modules: []string{"github.com/fibersess/sess", "github.com/redis/rueidis"},
 	open: func(address string) (app, error) {
-		store, err := sess.NewRueidisStore(sess.RueidisConfig{Addresses: []string{address}})
+		store, err := sess.NewRueidisStore(rueidis.ClientOption{InitAddress: []string{address}})
 		if err != nil {
 			return app{}, err
 		}
