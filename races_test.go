@@ -48,11 +48,11 @@ func TestUpdateLosesNothingOverHTTP(t *testing.T) {
 		},
 	})
 	base := serveApp(t, app)
-	browser := newBrowser(t)
+	browser := newHTTPClient(t)
 	fetch(t, browser, base+"/login")
 	var wg sync.WaitGroup
 	for range goroutines {
-		one := newBrowser(t)
+		one := newHTTPClient(t)
 		one.Jar = browser.Jar
 		wg.Go(func() {
 			for range increments {
@@ -82,12 +82,12 @@ func TestTakeHasOneWinner(t *testing.T) {
 		},
 	})
 	base := serveApp(t, app)
-	browser := newBrowser(t)
+	browser := newHTTPClient(t)
 	fetch(t, browser, base+"/login")
 	var winners atomic.Int32
 	var wg sync.WaitGroup
 	for range requests {
-		one := newBrowser(t)
+		one := newHTTPClient(t)
 		one.Jar = browser.Jar
 		wg.Go(func() {
 			if r := fetch(t, one, base+"/take"); r.status != 200 {
@@ -163,7 +163,7 @@ func TestADestroyedSessionStaysGone(t *testing.T) {
 				}))
 				c.get("/login")
 				late := c.twin()
-				answer := make(chan reply, 1)
+				answer := make(chan answer, 1)
 				go func() { answer <- late.get("/" + act) }()
 				<-held.reached
 				time.Sleep(time.Minute) // In the bubble: a touch would move the end.
@@ -194,7 +194,7 @@ func TestALogoutThatLoadedBeforeAnotherSavedEndsTheSession(t *testing.T) {
 				}))
 				c.get("/login")
 				leaving := c.twin()
-				answer := make(chan reply, 1)
+				answer := make(chan answer, 1)
 				go func() { answer <- leaving.get("/leave") }()
 				<-held.reached
 				time.Sleep(time.Minute)
