@@ -66,10 +66,11 @@ func (st *state) save() error {
 
 // orphaned reports whether the request was reset under its handler: then nothing of it may be touched.
 func (st *state) orphaned() bool {
-	if st.closed && st.dirty() {
+	orphaned := st.reset.Load()
+	if orphaned && st.dirty() {
 		st.drop(Event{ID: st.id, Reason: ReasonOrphaned})
 	}
-	return st.closed
+	return orphaned
 }
 
 // dirty reports whether anything was asked of the session but reading.
@@ -505,7 +506,7 @@ func (st *state) extend() bool {
 	case errors.Is(err, ErrCorrupt):
 		st.drop(Event{ID: st.id, Reason: ReasonCorrupt})
 	case err != nil:
-		st.storeError("touch", st.id, err)
+		_ = st.storeError("touch", st.id, err) // Told to the hook, and to no one else.
 	case winner.renewed:
 		st.drop(Event{ID: st.id, Reason: ReasonRenewed})
 	default:

@@ -85,9 +85,10 @@ func validateKeys(keys []Key, shortAllowed bool) (errs []error) {
 		}
 		switch {
 		case n == 0:
-			errs = append(errs, fmt.Errorf("sess: Config.Keys[%d]: empty; want a secret of %d random bytes or more", i, 2*minKeyLen))
+			errs = append(errs, fmt.Errorf("sess: Config.Keys[%d]: empty; want a secret of 32 random bytes or more", i))
 		case n < minKeyLen && !shortAllowed:
-			errs = append(errs, fmt.Errorf("sess: Config.Keys[%d]: %d bytes; want %d or more, or set Config.DangerouslyShortKeys", i, n, minKeyLen))
+			errs = append(errs, fmt.Errorf(
+				"sess: Config.Keys[%d]: %d bytes; want %d or more, or set Config.DangerouslyShortKeys", i, n, minKeyLen))
 		}
 	}
 	return errs

@@ -130,18 +130,20 @@ func (l *link) Delete(keys []rueidis.RedisMessage) {
 		return
 	}
 	for i := range keys {
-		key, err := keys[i].ToString()
-		if err != nil {
-			continue
+		if key, err := keys[i].ToString(); err == nil {
+			l.invalidated(key)
 		}
-		l.cache.count.pushes.Add(1)
-		if p := l.probe.Load(); p != nil && p.key == key {
-			wake(p.seen)
-		}
-		if id, ok := l.cache.idOf(key); ok {
-			l.cache.invalidate(id)
-			l.watches.changed(id)
-		}
+	}
+}
+
+func (l *link) invalidated(key string) {
+	l.cache.count.pushes.Add(1)
+	if p := l.probe.Load(); p != nil && p.key == key {
+		wake(p.seen)
+	}
+	if id, ok := l.cache.idOf(key); ok {
+		l.cache.invalidate(id)
+		l.watches.changed(id)
 	}
 }
 

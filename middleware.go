@@ -86,14 +86,14 @@ func (m *Manager) Handle(c *fiber.Ctx) error {
 	defer st.leave()
 
 	if err := st.begin(); err != nil {
-		return m.fail(ctx, err)
+		return st.fail(err)
 	}
 	if err := c.Next(); err != nil {
 		st.commitAfter(err)
 		return err
 	}
 	if err := st.commit(); err != nil {
-		return m.fail(ctx, err)
+		return st.fail(err)
 	}
 	return nil
 }
@@ -122,11 +122,11 @@ func (m *Manager) wrapped(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler
 	defer st.leave()
 
 	if err := st.begin(); err != nil {
-		return m.fail(ctx, err)
+		return st.fail(err)
 	}
 	next(ctx)
 	if err := st.commit(); err != nil {
-		return m.fail(ctx, err)
+		return st.fail(err)
 	}
 	return nil
 }

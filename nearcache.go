@@ -66,7 +66,7 @@ type nearEntry struct {
 	next  atomic.Pointer[nearEntry] // in the bucket
 	hash  uint64
 	lease *lease
-	until int64 // Unix milliseconds
+	until int64 // on the clock of mono
 	rec   *Record
 	used  atomic.Bool // since the hand passed
 	id    ID
@@ -119,7 +119,7 @@ func (c *nearCache) get(id *ID, now time.Time) (*Record, *lease, bool) {
 	if e == nil {
 		return nil, nil, false
 	}
-	if !e.serves(now.UnixMilli(), c.mono(now)) {
+	if !e.serves(c.mono(now)) {
 		c.count.stale.Add(1)
 		return nil, nil, false
 	}
@@ -141,7 +141,7 @@ func (c *nearCache) find(id *ID) (*nearEntry, *nearShard) {
 	return nil, s
 }
 
-func (e *nearEntry) serves(wall, mono int64) bool { return wall < e.until && e.lease.holds(mono) }
+func (e *nearEntry) serves(mono int64) bool { return mono < e.until && e.lease.holds(mono) }
 
 // flight is one tracked read that is under way, for all who want its record. The shard's mutex guards its fields until
 // done is closed; then they do not change any more.
@@ -215,7 +215,7 @@ func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) {
 	e := &nearEntry{
 		hash:  maphash.Bytes(c.seed, f.id.b[:f.id.n]),
 		lease: f.lease,
-		until: min(ends.UnixMilli(), now.Add(nearTTL).UnixMilli()),
+		until: c.mono(now) + int64(min(nearTTL, ends.Sub(now))),
 		rec:   f.rec,
 		id:    f.id,
 		size:  size,
@@ -315,8 +315,8 @@ func (c *nearCache) remove(s *nearShard, e *nearEntry) {
 // evict removes the entry under the hand that serves nobody or that nobody used since the hand last came by. It wants
 // s.mu, and an s that is not empty.
 func (c *nearCache) evict(s *nearShard, now time.Time) {
-	wall, mono := now.UnixMilli(), c.mono(now)
-	for s.hand.serves(wall, mono) && s.hand.used.Load() {
+	mono := c.mono(now)
+	for s.hand.serves(mono) && s.hand.used.Load() {
 		s.hand.used.Store(false)
 		s.hand = s.hand.after
 	}
@@ -326,14 +326,14 @@ func (c *nearCache) evict(s *nearShard, now time.Time) {
 
 // sweep removes the entries of the shard i that serve nobody any more.
 func (c *nearCache) sweep(i uint, now time.Time) {
-	wall, mono := now.UnixMilli(), c.mono(now)
+	mono := c.mono(now)
 	s := &c.shards[i%uint(len(c.shards))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n := s.entries; n > 0; n-- {
 		e := s.hand
 		s.hand = e.after
-		if !e.serves(wall, mono) {
+		if !e.serves(mono) {
 			c.remove(s, e)
 		}
 	}

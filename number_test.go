@@ -48,7 +48,7 @@ func TestNumberIsReadByEveryTypeThatHoldsItExactly(t *testing.T) {
 	reads(t, `1e19`, uint64(1e19))
 	refuses[uint64](t, `1e20`)
 	reads(t, `1.8446744073709551615e19`, uint64(math.MaxUint64))
-	for _, raw := range []string{`3.5`, `1e-1`, `1e999999999999`, `1e-999999999999`, `0.30`, `33e-1`} {
+	for _, raw := range []string{`3.5`, `1e-1`, `1e999999999999`, `1e-999999999999`, `1e18446744073709551617`, `0.30`, `33e-1`} {
 		refuses[int](t, raw)
 		refuses[uint8](t, raw)
 	}

@@ -85,16 +85,18 @@ func (s *RueidisStore) release() { <-s.slots }
 // milliseconds, or replaces it by ARGV[3] with that TTL. It returns 1 when that is done, nil if nothing is there, and
 // else what is there, with its TTL in milliseconds.
 //
-// GETEX without options reads as GET does but counts as a write: a replica refuses it, where GET would read something
-// old, or nothing. Unlike other writes it is allowed to a server that is out of memory, so destroying works there too.
+// GETEX without options reads as GET does but counts as a write. So a replica refuses it, where GET would say what is
+// old, or that nothing is there. It comes after the comparison because a script that has written may go on when the
+// server is out of memory: SET must be the first write, to be refused then. DEL and PEXPIRE are not refused.
 const swapScript = `
-local now = redis.call('GETEX', KEYS[1])
-if not now then return false end
-if now ~= ARGV[1] then return {now, redis.call('PTTL', KEYS[1])} end
-if #ARGV == 1 then redis.call('DEL', KEYS[1])
-elseif #ARGV == 2 then redis.call('PEXPIRE', KEYS[1], ARGV[2])
-else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end
-return 1`
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+	if #ARGV == 1 then redis.call('DEL', KEYS[1])
+	elseif #ARGV == 2 then redis.call('PEXPIRE', KEYS[1], ARGV[2])
+	else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end
+	return 1
+end
+local other = redis.call('GETEX', KEYS[1])
+return other and {other, redis.call('PTTL', KEYS[1])}`
 
 // readScript returns what is there and its TTL in milliseconds.
 const readScript = `return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}`

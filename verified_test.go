@@ -47,6 +47,22 @@ func TestOnlyVerifiedPairsAreFound(t *testing.T) {
 	}
 }
 
+func TestAPairThatIsBeingWrittenIsNotFound(t *testing.T) {
+	var table verifiedTable
+	p, other := collidingPair(0), collidingPair(1)
+	table.add(&p, 1)
+	seq := &table.slots.Load()[p.slot()].seq
+	seq.Add(1) // a writer has begun
+	if _, ok := table.find(&p); ok {
+		t.Error("while a writer is at work: got found, want none")
+	}
+	table.add(&other, 2)
+	seq.Add(1)
+	if index, ok := table.find(&p); !ok || index != 1 {
+		t.Errorf("a second writer has met the first: got %d, %v, want 1, true: it must keep out", index, ok)
+	}
+}
+
 func TestPairsOfOneSlotAreNeverMixedUp(t *testing.T) {
 	var table verifiedTable
 	const pairs, rounds = 4, 20_000

@@ -1,0 +1,351 @@
+package sess
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// nearTest is a near cache with one link and no server: the test is what comes from it.
+type nearTest struct {
+	*nearCache
+	link *link
+	now  time.Time
+}
+
+func newNearTest(t *testing.T, maxBytes int64) *nearTest {
+	s := newRueidisStore(rueidisSettings{prefix: "p:", nearBytes: maxBytes, maxStale: time.Second, inFlight: 1})
+	n := &nearTest{nearCache: s.cache, link: s.newLink(rueidis.CacheStoreOption{}).(*link), now: time.Now()}
+	n.beat()
+	return n
+}
+
+// beat extends the lease as a heartbeat sent now does.
+func (n *nearTest) beat() { n.link.lease.Load().extend(n.mono(n.now) + int64(time.Second)) }
+
+// fly begins a read of id and sends it.
+func (n *nearTest) fly(t *testing.T, id ID) *flight {
+	t.Helper()
+	f, first := n.join(id)
+	if !first {
+		t.Fatalf("join: got a flight that was under way, want a new one")
+	}
+	n.link.Flight("p:"+id.Value(), "GET", nearTTL, n.now)
+	return f
+}
+
+// read makes a whole flight that finds r.
+func (n *nearTest) read(t *testing.T, id ID, r *Record) {
+	t.Helper()
+	n.land(n.fly(t, id), r, nil, n.now)
+}
+
+func (n *nearTest) wantPeek(t *testing.T, id ID, want *Record, when string) {
+	t.Helper()
+	if got, ok := n.peek(&id, n.now); got != want || ok != (want != nil) {
+		t.Errorf("peek %s: got (%v, %t), want (%v, %t)", when, got, ok, want, want != nil)
+	}
+}
+
+func numberedID(t testing.TB, i int) ID {
+	t.Helper()
+	id, err := ParseID(fmt.Sprintf("id-%d", i))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// endingRecord returns a record with some content that ends at the given instant.
+func endingRecord(t testing.TB, content int, ends time.Time) *Record {
+	t.Helper()
+	r, err := ParseRecord(fmt.Sprintf(`{"v":"%0*d"}`, content, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.WithExpires(ends)
+}
+
+func TestNearCacheServesWhatWasRead(t *testing.T) {
+	n := newNearTest(t, 1<<20)
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
+	n.wantPeek(t, id, nil, "before any read")
+	n.read(t, id, r)
+	n.wantPeek(t, id, r, "after a read")
+	newer := endingRecord(t, 11, n.now.Add(time.Hour))
+	n.read(t, id, newer)
+	n.wantPeek(t, id, newer, "after a second read")
+	n.wantPeek(t, numberedID(t, 2), nil, "of another id")
+}
+
+func TestNearCacheServesNobodyAfterTheEnd(t *testing.T) {
+	n := newNearTest(t, 1<<20)
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(500*time.Millisecond))
+	n.read(t, id, r)
+	n.now = n.now.Add(498 * time.Millisecond)
+	n.wantPeek(t, id, r, "2 ms before the end")
+	n.now = n.now.Add(2 * time.Millisecond)
+	n.wantPeek(t, id, nil, "at the end")
+}
+
+func TestNearCacheAsksAgainAfterTenSeconds(t *testing.T) {
+	n := newNearTest(t, 1<<20)
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
+	n.read(t, id, r)
+	n.now = n.now.Add(nearTTL - time.Millisecond)
+	n.beat()
+	n.wantPeek(t, id, r, "after almost 10 s")
+	n.now = n.now.Add(2 * time.Millisecond)
+	n.wantPeek(t, id, nil, "after 10 s")
+}
+
+func TestNearCacheKeepsNothingWithoutAnEnd(t *testing.T) {
+	n := newNearTest(t, 1<<20)
+	id := numberedID(t, 1)
+	n.read(t, id, endingRecord(t, 10, time.Time{}))
+	n.wantPeek(t, id, nil, "of a record that does not say when it ends")
+}
+
+func TestNearCacheKeepsNoMiss(t *testing.T) {
+	n := newNearTest(t, 1<<20)
+	id := numberedID(t, 1)
+	n.land(n.fly(t, id), nil, ErrNotFound, n.now)
+	if f, first := n.join(id); !first {
+		t.Errorf("join after a read that found nothing: got %v, want a new flight", f)
+	}
+}
+
+func TestNearCacheServesNobodyWithoutALease(t *testing.T) {
+	id := numberedID(t, 1)
+	for _, c := range []struct {
+		name string
+		lose func(n *nearTest)
+	}{
+		{"heartbeats stop for MaxStale", func(n *nearTest) { n.now = n.now.Add(time.Second) }},
+		{"the connection is lost", func(n *nearTest) { n.link.Close(errors.New("lost")) }},
+		{"the server forgets all", func(n *nearTest) { n.link.Delete(nil) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newNearTest(t, 1<<20)
+			r := endingRecord(t, 10, n.now.Add(time.Hour))
+			n.read(t, id, r)
+			n.wantPeek(t, id, r, "before")
+			c.lose(n)
+			n.wantPeek(t, id, nil, "after")
+		})
+	}
+}
+
+func TestAnEndedLeaseNeverHoldsAgain(t *testing.T) {
+	n := newNearTest(t, 1<<20)
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
+	n.read(t, id, r)
+	n.link.Delete(nil)
+	n.beat()
+	n.wantPeek(t, id, nil, "of what was read before, after the next heartbeat")
+	n.read(t, id, r)
+	n.wantPeek(t, id, r, "of what was read after")
+}
+
+// TestFlightIsPoisoned lets something come between a read and its answer. Who waits already may have the answer;
+// nobody who comes later may.
+func TestFlightIsPoisoned(t *testing.T) {
+	id := numberedID(t, 1)
+	for _, c := range []struct {
+		name string
+		come func(n *nearTest)
+	}{
+		{"by one's own write", func(n *nearTest) { n.invalidate(id) }},
+		{"by the server's report", func(n *nearTest) { n.link.invalidated("p:" + id.Value()) }},
+		{"by another connection's report", func(n *nearTest) {
+			(&link{tracking: n.link.tracking}).invalidated("p:" + id.Value())
+		}},
+		{"by the loss of the connection", func(n *nearTest) { n.link.Close(errors.New("lost")) }},
+		{"by a redirection", func(n *nearTest) { n.link.Cancel("p:"+id.Value(), "GET", errors.New("ASK")) }},
+		{"by news from a read past the cache", func(n *nearTest) { n.agree(id, `{"v":"news"}`) }},
+		{"by a second connection it may have been sent on", func(n *nearTest) {
+			n.link.newLink(rueidis.CacheStoreOption{}).Flight("p:"+id.Value(), "GET", nearTTL, n.now)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newNearTest(t, 1<<20)
+			f := n.fly(t, id)
+			if joined, first := n.join(id); first || joined != f {
+				t.Errorf("join of a flight under way: got a new one, want it")
+			}
+			c.come(n)
+			if _, first := n.join(id); !first {
+				t.Errorf("join of a poisoned flight: got it, want a new one")
+			}
+			r := endingRecord(t, 10, n.now.Add(time.Hour))
+			n.land(f, r, nil, n.now)
+			<-f.done
+			if f.rec != r {
+				t.Errorf("record of who waited: got %v, want %v", f.rec, r)
+			}
+			n.wantPeek(t, id, nil, "after a poisoned flight")
+		})
+	}
+}
+
+func TestRedirectedReadIsNotKept(t *testing.T) {
+	n := newNearTest(t, 1<<20)
+	id := numberedID(t, 1)
+	f, _ := n.join(id) // never seen by a link: the reply came over a connection that does not track it
+	n.land(f, endingRecord(t, 10, n.now.Add(time.Hour)), nil, n.now)
+	n.wantPeek(t, id, nil, "after a read nobody tracks")
+}
+
+func TestNewsThatAgreeKeepWhatIsCached(t *testing.T) {
+	n := newNearTest(t, 1<<20)
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
+	n.read(t, id, r)
+	n.agree(id, r.JSON())
+	n.wantPeek(t, id, r, "after the server said the same")
+	n.agree(id, `{"v":"other"}`)
+	n.wantPeek(t, id, nil, "after the server said something else")
+}
+
+func TestNearCacheStaysWithinItsBytes(t *testing.T) {
+	for _, maxBytes := range []int64{1 << 10, 64 << 10, 1 << 20, 8 << 20} {
+		n := newNearTest(t, maxBytes)
+		for i := range 20_000 {
+			n.read(t, numberedID(t, i), endingRecord(t, i%2000, n.now.Add(time.Hour)))
+		}
+		var stats RueidisStats
+		n.addTo(&stats)
+		if stats.Bytes > maxBytes {
+			t.Errorf("bytes in a cache of %d: got %d", maxBytes, stats.Bytes)
+		}
+		if maxBytes >= 64<<10 && (stats.Bytes < maxBytes/2 || stats.Entries == 0) {
+			t.Errorf("bytes in a cache of %d that was filled: got %d in %d entries, want at least half", maxBytes, stats.Bytes, stats.Entries)
+		}
+		if stats.Evicted == 0 && maxBytes < 1<<20 {
+			t.Errorf("evicted from a cache of %d: got 0, want more", maxBytes)
+		}
+		if got := n.countChained(); got != stats.Entries {
+			t.Errorf("entries in the buckets: got %d, want the %d that are counted", got, stats.Entries)
+		}
+	}
+}
+
+// countChained counts the entries that a look-up can find.
+func (c *nearCache) countChained() int {
+	n := 0
+	for i := range c.shards {
+		for j := range c.shards[i].buckets {
+			for e := c.shards[i].buckets[j].Load(); e != nil; e = e.next.Load() {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func TestEvictionSparesWhatIsUsed(t *testing.T) {
+	n := newNearTest(t, 64<<10)
+	hot, r := numberedID(t, -1), endingRecord(t, 100, n.now.Add(time.Hour))
+	n.read(t, hot, r)
+	for i := range 2000 {
+		n.wantPeek(t, hot, r, fmt.Sprintf("of the hot record after %d others", i))
+		n.read(t, numberedID(t, i), endingRecord(t, 100, n.now.Add(time.Hour)))
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func TestSweepRemovesWhatHasEnded(t *testing.T) {
+	n := newNearTest(t, 16<<20)
+	for i := range 1000 {
+		ends := time.Hour
+		if i%2 == 0 {
+			ends = 100 * time.Millisecond
+		}
+		n.read(t, numberedID(t, i), endingRecord(t, 10, n.now.Add(ends)))
+	}
+	n.now = n.now.Add(200 * time.Millisecond)
+	for i := range n.shards {
+		n.sweep(uint(i), n.now)
+	}
+	var stats RueidisStats
+	n.addTo(&stats)
+	if stats.Entries != 500 || n.countChained() != 500 {
+		t.Errorf("entries after the sweep: got %d counted and %d found, want 500", stats.Entries, n.countChained())
+	}
+}
+
+// TestNearCacheUnderRaces has readers, writers and losses at once; the race detector and the sums are the judges.
+func TestNearCacheUnderRaces(t *testing.T) {
+	n := newNearTest(t, 256<<10)
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			for i := range 5000 {
+				id := numberedID(t, (i*7+g)%100)
+				switch i % 5 {
+				case 0, 1, 2:
+					n.peek(&id, n.now)
+				case 3:
+					if f, first := n.join(id); first {
+						n.link.Flight("p:"+id.Value(), "GET", nearTTL, n.now)
+						n.land(f, endingRecord(t, 100*(i%30), n.now.Add(time.Hour)), nil, n.now)
+					}
+				default:
+					n.invalidate(id)
+				}
+			}
+		})
+	}
+	all.Wait()
+	var stats RueidisStats
+	n.addTo(&stats)
+	if got := n.countChained(); got != stats.Entries {
+		t.Errorf("entries in the buckets: got %d, want the %d that are counted", got, stats.Entries)
+	}
+	for i := range n.shards {
+		if got := len(n.shards[i].flights); got != 0 {
+			t.Errorf("flights left in shard %d: got %d, want 0", i, got)
+		}
+	}
+}
+
+func TestPeekAllocatesNothing(t *testing.T) {
+	n := newNearTest(t, 1<<20)
+	id := numberedID(t, 1)
+	n.read(t, id, endingRecord(t, 10, n.now.Add(time.Hour)))
+	if got := testing.AllocsPerRun(100, func() { n.peek(&id, n.now) }); got != 0 {
+		t.Errorf("allocations of a hit: got %v, want 0", got)
+	}
+}
+
+func BenchmarkNearCacheHit(b *testing.B) {
+	s := newRueidisStore(rueidisSettings{prefix: "p:", nearBytes: 64 << 20, maxStale: time.Hour, inFlight: 1})
+	l := s.newLink(rueidis.CacheStoreOption{}).(*link)
+	now := time.Now()
+	l.lease.Load().extend(int64(time.Hour))
+	ids := make([]ID, 1<<14)
+	for i := range ids {
+		ids[i], _ = ParseID(fmt.Sprintf("%032d", i*7919))
+		f, _ := s.cache.join(ids[i])
+		l.Flight("p:"+ids[i].Value(), "GET", nearTTL, now)
+		s.cache.land(f, endingRecord(b, 300, now.Add(time.Hour)), nil, now)
+	}
+	for _, c := range []struct {
+		name string
+		n    int
+	}{{"hot", 1}, {"warm", 1 << 8}, {"cold", len(ids)}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := range b.N {
+				if _, ok := s.Peek(ids[i&(c.n-1)], now); !ok {
+					b.Fatal("got no hit, want one")
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,336 @@
+package sess_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/fibersess/sess"
+	"github.com/fibersess/sess/internal/redistest"
+)
+
+// patience bounds what a test waits for on another process.
+const patience = 10 * time.Second
+
+// eventually waits until done, which looks at another process or at what it sent, says so.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("got no state in which %s within %v", what, patience)
+		}
+	}
+}
+
+func redisID(t testing.TB, text string) sess.ID {
+	t.Helper()
+	id, err := sess.ParseID(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// version returns a record that holds n and ends in an hour.
+func version(t testing.TB, n int) *sess.Record {
+	t.Helper()
+	r, err := sess.ParseRecord(fmt.Sprintf(`{"$":{"e":%d},"v":%d}`, time.Now().Add(time.Hour).UnixMilli(), n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func versionOf(t testing.TB, r *sess.Record) int {
+	t.Helper()
+	text, _ := r.Raw("v")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("record without a version: %v", err)
+	}
+	return n
+}
+
+// put stores a version by another way than the store under test.
+func put(server *redistest.Server, id sess.ID, r *sess.Record) {
+	server.Do("SET", "koa:sess:"+id.Value(), r.JSON(), "EX", "3600")
+}
+
+// cache reads id until the near cache has it.
+func cache(t testing.TB, s *sess.RueidisStore, id sess.ID) {
+	t.Helper()
+	eventually(t, "the record is in the near cache", func() bool {
+		if _, err := s.Get(t.Context(), id); err != nil {
+			t.Fatalf("Get: got the error %v, want none", err)
+		}
+		_, ok := s.Peek(id, time.Now())
+		return ok
+	})
+}
+
+func wantVersion(t testing.TB, s *sess.RueidisStore, id sess.ID, want int, when string) {
+	t.Helper()
+	r, err := s.Get(t.Context(), id)
+	if err != nil {
+		t.Fatalf("Get %s: got the error %v, want version %d", when, err, want)
+	}
+	if got := versionOf(t, r); got != want {
+		t.Errorf("Get %s: got version %d, want %d", when, got, want)
+	}
+}
+
+func TestRueidisHitAllocatesNothing(t *testing.T) {
+	server := redistest.Start(t)
+	s := openRueidis(t, addresses(server.Addr))
+	id := redisID(t, "hit")
+	put(server, id, version(t, 1))
+	cache(t, s, id)
+	now := time.Now()
+	if got := testing.AllocsPerRun(100, func() { s.Peek(id, now) }); got != 0 {
+		t.Errorf("allocations of a hit: got %v, want 0", got)
+	}
+}
+
+func TestRueidisReportedChangeIsSeen(t *testing.T) {
+	server := redistest.Start(t)
+	for _, koa := range []bool{false, true} {
+		s := openRueidis(t, addresses(server.Addr), sess.RueidisConfig{Koa: koa})
+		id := redisID(t, "reported")
+		for v := range 20 {
+			put(server, id, version(t, v))
+			eventually(t, "the newest version is served", func() bool {
+				r, err := s.Get(t.Context(), id)
+				return err == nil && versionOf(t, r) == v
+			})
+			cache(t, s, id)
+		}
+		server.Do("DEL", "koa:sess:"+id.Value())
+		eventually(t, "the destroyed session is gone", func() bool {
+			_, err := s.Get(t.Context(), id)
+			return errors.Is(err, sess.ErrNotFound)
+		})
+	}
+}
+
+// TestRueidisReadsOnceForAllWhoWait holds the answer back until every reader waits.
+func TestRueidisReadsOnceForAllWhoWait(t *testing.T) {
+	const readers = 100
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	s := openRueidis(t, addresses(proxy.Addr))
+	id := redisID(t, "once")
+	put(server, id, version(t, 1))
+	server.Do("CONFIG", "RESETSTAT")
+	before := s.Stats()
+
+	proxy.Hold(redistest.Down)
+	var all sync.WaitGroup
+	for range readers {
+		all.Go(func() {
+			if _, err := s.Get(t.Context(), id); err != nil {
+				t.Errorf("Get: got the error %v, want none", err)
+			}
+		})
+	}
+	eventually(t, "every reader waits", func() bool {
+		stats := s.Stats()
+		return stats.Misses-before.Misses+stats.Joined-before.Joined == readers
+	})
+	proxy.Release(redistest.Down)
+	all.Wait()
+	if got := server.Info("commandstats")["cmdstat_get"]; !strings.HasPrefix(got, "calls=1,") {
+		t.Errorf("GET commands for %d readers: got %s, want calls=1", readers, got)
+	}
+}
+
+func TestRueidisKeepsNoMiss(t *testing.T) {
+	server := redistest.Start(t)
+	s := openRueidis(t, addresses(server.Addr))
+	for i := range 100 {
+		id := redisID(t, fmt.Sprintf("miss-%d", i))
+		if _, err := s.Get(t.Context(), id); !errors.Is(err, sess.ErrNotFound) {
+			t.Fatalf("Get of nothing: got the error %v, want ErrNotFound", err)
+		}
+		put(server, id, version(t, i))
+		wantVersion(t, s, id, i, "right after another process has created it")
+	}
+}
+
+// TestRueidisForgetsWhatALostConnectionRead changes a record while nobody can report it.
+func TestRueidisForgetsWhatALostConnectionRead(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	s := openRueidis(t, addresses(proxy.Addr))
+	id := redisID(t, "lost")
+	for v := range 20 {
+		put(server, id, version(t, v))
+		eventually(t, "the newest version is cached", func() bool {
+			r, ok := s.Peek(id, time.Now())
+			if ok && versionOf(t, r) == v {
+				return true
+			}
+			s.Get(t.Context(), id)
+			return false
+		})
+		proxy.Hold(redistest.Down)
+		put(server, id, version(t, v+100))
+		flushes := s.Stats().Flushes
+		proxy.Reset()
+		proxy.Release(redistest.Down)
+		eventually(t, "the store knows of the loss", func() bool { return s.Stats().Flushes > flushes })
+		wantVersion(t, s, id, v+100, "after a change that was reported to nobody")
+	}
+}
+
+// TestRueidisHalfOpenConnectionServesNoLongerThanMaxStale swallows what the server says, so that reports are lost and
+// the connection stays open.
+func TestRueidisHalfOpenConnectionServesNoLongerThanMaxStale(t *testing.T) {
+	const maxStale = 400 * time.Millisecond
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	s := openRueidis(t, addresses(proxy.Addr), sess.RueidisConfig{MaxStale: maxStale})
+	id := redisID(t, "halfopen")
+	put(server, id, version(t, 1))
+	cache(t, s, id)
+
+	proxy.Swallow(redistest.Down, true)
+	changed := time.Now()
+	server.Do("DEL", "koa:sess:"+id.Value())
+	deleted := time.Now()
+	served := changed
+	for now := changed; now.Sub(changed) < 3*maxStale; now = time.Now() {
+		if _, ok := s.Peek(id, now); ok {
+			served = now
+		}
+	}
+	if stale := served.Sub(deleted); stale > maxStale {
+		t.Errorf("a session destroyed elsewhere was served for %v over a half-open connection, want at most %v", stale, maxStale)
+	}
+	if served == changed {
+		t.Error("got no stale hit at all: this test has shown nothing")
+	}
+	proxy.Swallow(redistest.Down, false)
+	eventually(t, "the store sees the end", func() bool {
+		_, err := s.Get(t.Context(), id)
+		return errors.Is(err, sess.ErrNotFound)
+	})
+}
+
+func TestRueidisHitsContinueWhileNothingHappens(t *testing.T) {
+	server := redistest.Start(t)
+	s := openRueidis(t, addresses(server.Addr), sess.RueidisConfig{MaxStale: 200 * time.Millisecond})
+	id := redisID(t, "quiet")
+	put(server, id, version(t, 1))
+	cache(t, s, id)
+	before := s.Stats().Misses
+	for start := time.Now(); time.Since(start) < time.Second; time.Sleep(5 * time.Millisecond) {
+		s.Get(t.Context(), id)
+	}
+	// A busy machine may delay a heartbeat for longer than MaxStale; then the server is asked, which is right.
+	if got := s.Stats().Misses - before; got > 20 {
+		t.Errorf("reads that asked the server during five times MaxStale: got %d of about 200, want few", got)
+	}
+}
+
+// TestRueidisRefreshIsNeverFollowedByOlder reads past a cache that hears of nothing.
+func TestRueidisRefreshIsNeverFollowedByOlder(t *testing.T) {
+	server := redistest.Start(t)
+	s := openRueidis(t, addresses(server.Addr))
+	id := redisID(t, "refresh")
+	for v := range 200 {
+		put(server, id, version(t, v))
+		r, err := s.Refresh(t.Context(), id)
+		if err != nil || versionOf(t, r) != v {
+			t.Fatalf("Refresh: got (%v, %v), want version %d", r, err, v)
+		}
+		wantVersion(t, s, id, v, "after Refresh")
+		s.Get(t.Context(), id)
+	}
+}
+
+// TestRueidisNobodyReadsOlderThanHisOwnWrite writes and then reads, on few keys that everybody reads and on many of
+// one's own. SESS_PAIRS is how many times; 10 million is the figure to publish.
+func TestRueidisNobodyReadsOlderThanHisOwnWrite(t *testing.T) {
+	const goroutines, hotKeys, coldKeys = 64, 8, 100
+	pairs := 20_000
+	if testing.Short() {
+		pairs = 5_000
+	}
+	if text := os.Getenv("SESS_PAIRS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("SESS_PAIRS: got %q, want a number", text)
+		}
+		pairs = n
+	}
+	server := redistest.Start(t)
+	s := openRueidis(t, addresses(server.Addr))
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+
+	type key struct {
+		id      sess.ID
+		writing sync.Mutex
+		version int
+	}
+	var hot [hotKeys]key
+	for i := range hot {
+		hot[i].id = redisID(t, fmt.Sprintf("hot-%d", i))
+	}
+	var stale, hits, done atomic.Int64
+	var all sync.WaitGroup
+	for g := range goroutines {
+		all.Go(func() {
+			var cold [coldKeys]key
+			for i := range cold {
+				cold[i].id = redisID(t, fmt.Sprintf("cold-%d-%d", g, i))
+			}
+			for done.Add(1) <= int64(pairs) {
+				k := &cold[rand.IntN(coldKeys)]
+				if rand.IntN(2) == 0 {
+					k = &hot[rand.IntN(hotKeys)]
+				}
+				k.writing.Lock()
+				k.version++
+				mine := k.version
+				err := s.Set(ctx, k.id, version(t, mine), time.Hour)
+				k.writing.Unlock()
+				if err != nil {
+					t.Errorf("Set: got the error %v, want none", err)
+					return
+				}
+				for range 3 { // the later ones hit
+					if _, ok := s.Peek(k.id, time.Now()); ok {
+						hits.Add(1)
+					}
+					r, err := s.Get(ctx, k.id)
+					if err != nil {
+						t.Errorf("Get: got the error %v, want none", err)
+						return
+					}
+					if got := versionOf(t, r); got < mine {
+						stale.Add(1)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	stats := s.Stats()
+	t.Logf("%d pairs: %d stale; %d hits, %d misses, %d joined, %d poisoned", pairs, stale.Load(), hits.Load(), stats.Misses,
+		stats.Joined, stats.Poisoned)
+	if got := stale.Load(); got != 0 {
+		t.Errorf("reads older than the reader's own write: got %d of %d, want 0", got, pairs)
+	}
+	if hits.Load() == 0 || stats.Poisoned == 0 {
+		t.Errorf("got %d hits and %d poisoned reads, want both: this test has shown nothing", hits.Load(), stats.Poisoned)
+	}
+}
