@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -24,8 +25,8 @@ type client struct {
 	jar     map[string]string
 }
 
-// reply is what a client was answered.
-type reply struct {
+// response is what a client was answered.
+type response struct {
 	status    int
 	body      string
 	setCookie []string
@@ -50,14 +51,14 @@ func (c *client) holding(id string) *client {
 }
 
 // get sends one request and resets its context, as the server does when the response has left.
-func (c *client) get(uri string) reply {
+func (c *client) get(uri string) response {
 	var ctx fasthttp.RequestCtx
 	ctx.Request.SetRequestURI(uri)
 	for name, value := range c.jar {
 		ctx.Request.Header.SetCookie(name, value)
 	}
 	c.handler(&ctx)
-	r := reply{status: ctx.Response.StatusCode(), body: string(ctx.Response.Body())}
+	r := response{status: ctx.Response.StatusCode(), body: string(ctx.Response.Body())}
 	for name, line := range ctx.Response.Header.Cookies() {
 		r.setCookie = append(r.setCookie, string(line))
 		value, _, _ := strings.Cut(strings.TrimPrefix(string(line), string(name)+"="), ";")
@@ -103,8 +104,8 @@ func serveApp(t *testing.T, app *fiber.App) (base string) {
 	return "http://" + ln.Addr().String()
 }
 
-// newBrowser is an HTTP client with a jar that keeps to one connection.
-func newBrowser(t *testing.T) *http.Client {
+// newHTTPBrowser is an HTTP client with a jar that keeps to one connection.
+func newHTTPBrowser(t *testing.T) *http.Client {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
@@ -116,23 +117,23 @@ func newBrowser(t *testing.T) *http.Client {
 }
 
 // fetch sends one request over HTTP.
-func fetch(t *testing.T, browser *http.Client, url string) reply {
+func fetch(t *testing.T, browser *http.Client, url string) response {
 	t.Helper()
 	res, err := browser.Get(url)
 	if err != nil {
 		t.Errorf("GET: got the error %v, want a response", err)
-		return reply{}
+		return response{}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Errorf("GET: reading the body: got the error %v, want none", err)
 	}
-	return reply{res.StatusCode, string(body), res.Header.Values("Set-Cookie")}
+	return response{res.StatusCode, string(body), res.Header.Values("Set-Cookie")}
 }
 
 // wantReply checks status and body.
-func wantReply(t *testing.T, what string, got reply, status int, body string) {
+func wantReply(t *testing.T, what string, got response, status int, body string) {
 	t.Helper()
 	if got.status != status || got.body != body {
 		t.Errorf("%s: got %d %q, want %d %q", what, got.status, got.body, status, body)
@@ -140,7 +141,7 @@ func wantReply(t *testing.T, what string, got reply, status int, body string) {
 }
 
 // wantNoCookie checks that the response leaves the client's cookies alone.
-func wantNoCookie(t *testing.T, what string, got reply) {
+func wantNoCookie(t *testing.T, what string, got response) {
 	t.Helper()
 	if len(got.setCookie) != 0 {
 		t.Errorf("%s: got %d Set-Cookie lines, want none", what, len(got.setCookie))
@@ -166,6 +167,7 @@ func routed(config sess.Config, routes map[string]func(c *fiber.Ctx, s sess.Sess
 		sess.From(c).Destroy()
 		return nil
 	})
+	app.Get("/exists", func(c *fiber.Ctx) error { return c.SendString(fmt.Sprint(sess.From(c).Exists())) })
 	app.Get("/user", func(c *fiber.Ctx) error {
 		user, _ := sess.Get[string](sess.From(c), "user")
 		return c.SendString(user)

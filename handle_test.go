@@ -98,7 +98,7 @@ func TestAHandleIsInertWhenItsRequestIsOver(t *testing.T) {
 func TestAHandleIsInertInTheNextRequestOfItsConnection(t *testing.T) {
 	app, _ := keeper(t, sess.Config{})
 	base := serveApp(t, app)
-	ann, bob := newBrowser(t), newBrowser(t)
+	ann, bob := newHTTPBrowser(t), newHTTPBrowser(t)
 	bob.Transport = ann.Transport // One connection.
 	fetch(t, ann, base+"/login?user=ann")
 	fetch(t, bob, base+"/login?user=bob")
@@ -166,7 +166,7 @@ func awaiting(held *pause) fiber.Handler {
 func checkTimeout(t *testing.T, app *fiber.App, held *pause, over chan struct{}) {
 	t.Helper()
 	base := serveApp(t, app)
-	ann, bob := newBrowser(t), newBrowser(t)
+	ann, bob := newHTTPBrowser(t), newHTTPBrowser(t)
 	bob.Transport = ann.Transport
 	fetch(t, ann, base+"/login?user=ann")
 	fetch(t, bob, base+"/login?user=bob")
@@ -261,7 +261,7 @@ func TestABodyStreamReadsAndThenReachesNobody(t *testing.T) {
 		},
 	})
 	base := serveApp(t, app)
-	ann, bob := newBrowser(t), newBrowser(t)
+	ann, bob := newHTTPBrowser(t), newHTTPBrowser(t)
 	bob.Transport = ann.Transport
 	fetch(t, ann, base+"/login?user=ann")
 	fetch(t, bob, base+"/login?user=bob")

@@ -48,11 +48,11 @@ func TestUpdateLosesNothingOverHTTP(t *testing.T) {
 		},
 	})
 	base := serveApp(t, app)
-	browser := newBrowser(t)
+	browser := newHTTPBrowser(t)
 	fetch(t, browser, base+"/login")
 	var wg sync.WaitGroup
 	for range goroutines {
-		one := newBrowser(t)
+		one := newHTTPBrowser(t)
 		one.Jar = browser.Jar
 		wg.Go(func() {
 			for range increments {
@@ -82,12 +82,12 @@ func TestTakeHasOneWinner(t *testing.T) {
 		},
 	})
 	base := serveApp(t, app)
-	browser := newBrowser(t)
+	browser := newHTTPBrowser(t)
 	fetch(t, browser, base+"/login")
 	var winners atomic.Int32
 	var wg sync.WaitGroup
 	for range requests {
-		one := newBrowser(t)
+		one := newHTTPBrowser(t)
 		one.Jar = browser.Jar
 		wg.Go(func() {
 			if r := fetch(t, one, base+"/take"); r.status != 200 {
@@ -163,7 +163,7 @@ func TestADestroyedSessionStaysGone(t *testing.T) {
 				}))
 				c.get("/login")
 				late := c.twin()
-				answer := make(chan reply, 1)
+				answer := make(chan response, 1)
 				go func() { answer <- late.get("/" + act) }()
 				<-held.reached
 				time.Sleep(time.Minute) // In the bubble: a touch would move the end.
@@ -194,7 +194,7 @@ func TestALogoutThatLoadedBeforeAnotherSavedEndsTheSession(t *testing.T) {
 				}))
 				c.get("/login")
 				leaving := c.twin()
-				answer := make(chan reply, 1)
+				answer := make(chan response, 1)
 				go func() { answer <- leaving.get("/leave") }()
 				<-held.reached
 				time.Sleep(time.Minute)
@@ -264,6 +264,29 @@ func TestARenewedIDCannotOverwriteTheNewCookie(t *testing.T) {
 			if writes := act != "touch" && act != "take"; writes != (dropped == 1) {
 				t.Errorf("changes told to be dropped: got %d, want one if the request wrote (%v)", dropped, writes)
 			}
+		})
+	}
+}
+
+func TestAWriteBesideARenewalRevivesNothing(t *testing.T) {
+	for act := range lateActs {
+		if act == "forcesave" || act == "regenerate" {
+			continue
+		}
+		t.Run(act, func(t *testing.T) {
+			everyOrder(t, func(t *testing.T, run func(store *spyStore, a, b func())) {
+				store := newSpyStore()
+				c := newClient(routed(rolling(store), lateActs))
+				c.get("/login")
+				time.Sleep(time.Minute)
+				a, b := c.twin(), c.twin()
+				run(store,
+					func() { wantReply(t, "the renewal", a.get("/regenerate?as=a"), 200, "") },
+					func() { wantReply(t, act, b.get("/"+act+"?as=b"), 200, "") })
+				if live := wantLive(t, store, c, 1); len(live) == 1 && live[0] != a.id() {
+					t.Error("the session that lives: got another than the renewed one's cookie names")
+				}
+			})
 		})
 	}
 }
@@ -384,18 +407,4 @@ func TestABadSignatureCostsNoStoreCall(t *testing.T) {
 	if n := store.count(); n != 0 {
 		t.Errorf("store calls for forged cookies: got %d, want 0", n)
 	}
-}
-
-// wantLive checks how many of all ids that the store has ever held are sessions now, and returns those.
-func wantLive(t *testing.T, store *spyStore, c *client, want int) (live []string) {
-	t.Helper()
-	for _, id := range store.stored() {
-		if c.holding(id.Value()).get("/user").body != "" {
-			live = append(live, id.Value())
-		}
-	}
-	if len(live) != want {
-		t.Errorf("live sessions: got %d, want %d", len(live), want)
-	}
-	return live
 }
