@@ -11,6 +11,7 @@ import (
 	"net/http/cookiejar"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -148,15 +149,18 @@ func wantNoCookie(t *testing.T, what string, got response) {
 	}
 }
 
+// routes are the handlers of an app, each by its path without the slash.
+type routes = map[string]func(c *fiber.Ctx, s sess.Session) error
+
 // routed is an app whose path /name runs the handler of that name behind the session middleware.
-func routed(config sess.Config, routes map[string]func(c *fiber.Ctx, s sess.Session) error) *fiber.App {
+func routed(config sess.Config, handlers routes) *fiber.App {
 	if config.Store == nil {
 		config.Store = sess.NewMemoryStore()
 	}
 	config.Keys = sess.Keys(clientKey)
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Use(named, sess.New(config))
-	for name, handler := range routes {
+	for name, handler := range handlers {
 		app.Get("/"+name, func(c *fiber.Ctx) error { return handler(c, sess.From(c)) })
 	}
 	app.Get("/login", func(c *fiber.Ctx) error {
@@ -173,4 +177,47 @@ func routed(config sess.Config, routes map[string]func(c *fiber.Ctx, s sess.Sess
 		return c.SendString(user)
 	})
 	return app
+}
+
+// lateActs are what a request can do with a session that another request ends.
+var lateActs = routes{
+	"set": func(_ *fiber.Ctx, s sess.Session) error {
+		sess.Set(s, "late", true)
+		return nil
+	},
+	"update": func(_ *fiber.Ctx, s sess.Session) error {
+		sess.Update(s, "n", func(n int, _ bool) int { return n + 1 })
+		return nil
+	},
+	"take": func(_ *fiber.Ctx, s sess.Session) error {
+		_, _, err := sess.Take[string](s, "user")
+		return err
+	},
+	"touch": func(*fiber.Ctx, sess.Session) error { return nil },
+	"clear": func(_ *fiber.Ctx, s sess.Session) error {
+		s.Clear()
+		return nil
+	},
+	"setcookie": func(_ *fiber.Ctx, s sess.Session) error {
+		cookie := s.Cookie()
+		cookie.MaxAge = time.Hour
+		return s.SetCookie(cookie)
+	},
+	"forcesave": func(_ *fiber.Ctx, s sess.Session) error {
+		s.ForceSave()
+		return nil
+	},
+	"save": func(_ *fiber.Ctx, s sess.Session) error {
+		sess.Set(s, "late", true)
+		return s.Save()
+	},
+	"regenerate": func(_ *fiber.Ctx, s sess.Session) error {
+		s.Regenerate()
+		return nil
+	},
+}
+
+// rolling is a configuration in which every request writes.
+func rolling(store sess.Store) sess.Config {
+	return sess.Config{Store: store, TTL: time.Hour, Rolling: true, RollingAlways: true}
 }
