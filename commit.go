@@ -66,10 +66,11 @@ func (st *state) save() error {
 
 // orphaned reports whether the request was reset under its handler: then nothing of it may be touched.
 func (st *state) orphaned() bool {
-	if st.closed && st.dirty() {
+	orphaned := st.reset.Load()
+	if orphaned && st.dirty() {
 		st.drop(Event{ID: st.id, Reason: ReasonOrphaned})
 	}
-	return st.closed
+	return orphaned
 }
 
 // dirty reports whether anything was asked of the session but reading.
@@ -178,7 +179,7 @@ func (st *state) store() error {
 		return &Error{Op: "save", Err: err}
 	}
 	st.dropIdle()
-	ctx, cancel := st.m.deadline(context.WithoutCancel(st.parent()))
+	ctx, cancel := st.phase()
 	defer cancel()
 	if st.fate == fateRegenerate {
 		return st.settle("regenerate", st.move(ctx, at, ttl))
@@ -408,7 +409,7 @@ func (m *Manager) tombstone(at time.Time, successor *ID) (*Record, error) {
 
 // end destroys what the session left behind, and what that was renewed into.
 func (st *state) end() error {
-	ctx, cancel := st.m.deadline(context.WithoutCancel(st.parent()))
+	ctx, cancel := st.phase()
 	defer cancel()
 	id, r := st.leaving, st.left
 	opts := st.m.config.Cookie
@@ -496,7 +497,7 @@ func (st *state) extend() bool {
 		float64(passed) < m.config.RollingThreshold*float64(life.ttl.Milliseconds()) {
 		return false
 	}
-	ctx, cancel := m.deadline(context.WithoutCancel(st.parent()))
+	ctx, cancel := st.phase()
 	defer cancel()
 	winner, err := st.touch(ctx, life)
 	switch {
@@ -505,7 +506,7 @@ func (st *state) extend() bool {
 	case errors.Is(err, ErrCorrupt):
 		st.drop(Event{ID: st.id, Reason: ReasonCorrupt})
 	case err != nil:
-		st.storeError("touch", st.id, err)
+		_ = st.storeError("touch", st.id, err) // Told to the hook, and to no one else.
 	case winner.renewed:
 		st.drop(Event{ID: st.id, Reason: ReasonRenewed})
 	default:

@@ -1,6 +1,7 @@
 package sess
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -89,7 +90,8 @@ type Config struct {
 	Hooks Hooks
 
 	// Koa shares sessions with a running Koa application: keys of [Keys] sign with SHA-1, and every record holds the
-	// cookie object that Koa wants. Set it in RueidisConfig too.
+	// cookie object that Koa wants. A Cookie.MaxAge of 0 then means the TTL, since Koa stores sessions without a maxAge
+	// for ever. Set it in RueidisConfig too.
 	Koa bool
 }
 
@@ -184,6 +186,9 @@ func (c Config) withDefaults() Config {
 		c.Keys = Keys(secret)
 	}
 	c.Cookie = c.Cookie.withDefaults()
+	if c.Koa && c.Cookie.MaxAge == 0 {
+		c.Cookie.MaxAge = min(cmp.Or(c.TTL, defaultTTL), maxCookieAge)
+	}
 	if c.RollingThreshold == 0 && !c.RollingAlways {
 		c.RollingThreshold = 0.1
 	}

@@ -112,14 +112,15 @@ type presented struct {
 // A pair that is anything else is passed over. Two quotes around a value are no part of it, as for Koa and fasthttp.
 func findCookies(h *fasthttp.RequestHeader, name, sigName string, out *presented) {
 	out.nIDs, out.nSigs = 0, 0
+	namesKept := h.DisableNormalizing() // "Cookie" is in normal form: spare PeekAll the work
 	for _, line := range h.PeekAll(fasthttp.HeaderCookie) {
 		out.scan(line, name, sigName)
 	}
-	if !h.DisableNormalizing() {
+	if !namesKept {
 		h.EnableNormalizing()
 		return
 	}
-	// Names are kept as they came: HTTP/2 proxies send this one in lower case.
+	// Names stand as they came, and HTTP/2 proxies send this one in lower case.
 	for _, line := range h.PeekAll("cookie") {
 		out.scan(line, name, sigName)
 	}

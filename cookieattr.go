@@ -1,34 +1,36 @@
 package sess
 
-import "iter"
-
-// cookieAttribute is one member of a record's object "cookie".
-type cookieAttribute struct {
+// cookieAttributes walks over the members of a record's object "cookie", in order:
+//
+//	for a := attributesOf(raw); a.next(); {
+//		use(a.name, a.value)
+//	}
+type cookieAttributes struct {
 	name    string // without quotes and escapes
 	rawName string // as it stands there
 	value   string // JSON text
+
+	raw string
+	at  int // byte offset in raw behind the last member
 }
 
-// cookieAttributes yields the members of the JSON object raw, in order. raw is part of a record, so it is valid JSON;
-// if it is something other than an object there are none.
-func cookieAttributes(raw string) iter.Seq[cookieAttribute] {
-	return func(yield func(cookieAttribute) bool) {
-		if raw == "" || raw[0] != '{' {
-			return
-		}
-		for i := 1; i < len(raw); {
-			var a cookieAttribute
-			if a.rawName, i = nextToken(raw, i, ':'); a.rawName == "" {
-				return
-			}
-			a.value, i = nextToken(raw, i, ',')
-			name, ok := attributeText(a.rawName)
-			a.name = name
-			if !ok || a.value == "" || !yield(a) {
-				return
-			}
-		}
+// attributesOf returns the walk over raw. raw is part of a record, so it is valid JSON; if it is something other than
+// an object there is nothing to walk over.
+func attributesOf(raw string) cookieAttributes {
+	if raw == "" || raw[0] != '{' {
+		return cookieAttributes{}
 	}
+	return cookieAttributes{raw: raw, at: 1}
+}
+
+// next goes on to the next member and reports whether there is one.
+func (a *cookieAttributes) next() (ok bool) {
+	a.rawName, a.at = nextToken(a.raw, a.at, ':')
+	if a.name, ok = attributeText(a.rawName); !ok {
+		return false
+	}
+	a.value, a.at = nextToken(a.raw, a.at, ',')
+	return a.value != ""
 }
 
 // nextToken returns the JSON text between i and the next end, or the brace that closes the object, without the blanks

@@ -21,7 +21,7 @@ import (
 // never make a bad header. Name and signature are the configuration's alone. raw is part of a valid record.
 func parseCookieJSON(raw string, defaults Cookie) Cookie {
 	c := defaults
-	for a := range cookieAttributes(raw) {
+	for a := attributesOf(raw); a.next(); {
 		c.setAttribute(a.name, a.value)
 	}
 	if c.conflicts() != nil {
@@ -83,7 +83,7 @@ func appendCookieJSON(dst []byte, raw string, c, defaults Cookie) []byte {
 	dst = append(dst, '{')
 	start := len(dst)
 	var present uint
-	for a := range cookieAttributes(raw) {
+	for a := attributesOf(raw); a.next(); {
 		i := attributeIndex(a.name)
 		if i >= 0 && present&(1<<i) != 0 {
 			continue
@@ -193,7 +193,9 @@ var jsonSameSite = [...]string{
 	SameSiteDangerouslyUnset: `false`,
 }
 
-func attributeBool(value string) (b, ok bool) { return value == "true", value == "true" || value == "false" }
+func attributeBool(value string) (b, ok bool) {
+	return value == "true", value == "true" || value == "false"
+}
 
 // attributeText returns the text of a JSON string.
 func attributeText(value string) (text string, ok bool) {
@@ -203,6 +205,11 @@ func attributeText(value string) (text string, ok bool) {
 	if strings.IndexByte(value, '\\') < 0 {
 		return value[1 : len(value)-1], true
 	}
+	return unescapedText(value)
+}
+
+// unescapedText is attributeText for a string with escapes, which Koa has no reason to write.
+func unescapedText(value string) (text string, ok bool) {
 	err := json.Unmarshal([]byte(value), &text)
 	return text, err == nil
 }

@@ -55,12 +55,14 @@ func (c *Cookie) conflicts() (found []conflict) {
 		}
 	}
 	host, secure, httpOnly := prefixRules(c.Name)
-	add(secure && c.Secure != SecureAlways, "Secure", "not set under a name that begins with __Secure-, __Host- or __Http-; want SecureAlways")
+	add(secure && c.Secure != SecureAlways, "Secure",
+		"not set under a name that begins with __Secure-, __Host- or __Http-; want SecureAlways")
 	add(c.SameSite == SameSiteNone && c.Secure != SecureAlways, "Secure", "not set with SameSiteNone; want SecureAlways")
 	add(c.Partitioned && c.Secure != SecureAlways, "Secure", "not set with Partitioned; want SecureAlways")
 	add(host && c.Domain != "", "Domain", "set under a name that begins with __Host-; want none")
 	add(host && c.Path != "/", "Path", `not "/" under a name that begins with __Host-; want "/"`)
-	add(httpOnly && c.DangerouslyScriptReadable, "DangerouslyScriptReadable", "set under a name that begins with __Http- or __Host-Http-; want false")
+	add(httpOnly && c.DangerouslyScriptReadable, "DangerouslyScriptReadable",
+		"set under a name that begins with __Http- or __Host-Http-; want false")
 	return found
 }
 
@@ -109,7 +111,8 @@ func pathFault(path string) (rule string) {
 			return `visible ASCII without % " , ; \`
 		}
 	}
-	if dotted := path + "/"; strings.Contains(path, "//") || strings.Contains(dotted, "/./") || strings.Contains(dotted, "/../") {
+	closed := path + "/"
+	if strings.Contains(path, "//") || strings.Contains(closed, "/./") || strings.Contains(closed, "/../") {
 		return "a path without empty, . and .. segments"
 	}
 	if len(path) > maxAttributeSize {

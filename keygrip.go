@@ -16,14 +16,9 @@ import (
 // Key is a secret that signs session cookies. Make one with [Keys], [SHA256Key] or [SHA1Key]; the zero Key is none
 // and is refused at start-up. Formatting a Key in any way prints the words "sess.Key".
 type Key struct {
-	// The pointer keeps the secret from fmt where a Key stands in an unexported field: fmt then calls no method of
-	// ours, and prints an address.
-	p *secret
-}
-
-type secret struct {
-	bytes []byte
-	kind  keyKind
+	// A function keeps the secret from fmt where a Key stands in an unexported field: fmt calls no method of ours
+	// there and follows pointers, but of a function it prints the address.
+	reveal func() (secret []byte, kind keyKind)
 }
 
 type keyKind uint8
@@ -55,7 +50,8 @@ func SHA256Key[T string | []byte](secret T) Key { return newKey(secret, keySHA25
 func SHA1Key[T string | []byte](secret T) Key { return newKey(secret, keySHA1) }
 
 func newKey[T string | []byte](text T, kind keyKind) Key {
-	return Key{&secret{bytes: append([]byte(nil), text...), kind: kind}}
+	secret := append([]byte(nil), text...)
+	return Key{func() ([]byte, keyKind) { return secret, kind }}
 }
 
 // redacted is all that is ever printed of a Key.
@@ -82,12 +78,17 @@ const minKeyLen = 16
 // validateKeys returns all that is wrong with the keys of a Config; what it says of a key is its place and length.
 func validateKeys(keys []Key, shortAllowed bool) (errs []error) {
 	for i, k := range keys {
+		n := 0
+		if k.reveal != nil {
+			secret, _ := k.reveal()
+			n = len(secret)
+		}
 		switch {
-		case k.p == nil || len(k.p.bytes) == 0:
-			errs = append(errs, fmt.Errorf("sess: Config.Keys[%d]: empty; want a secret of %d random bytes or more", i, 2*minKeyLen))
-		case len(k.p.bytes) < minKeyLen && !shortAllowed:
-			errs = append(errs, fmt.Errorf("sess: Config.Keys[%d]: %d bytes; want %d or more, or set Config.DangerouslyShortKeys",
-				i, len(k.p.bytes), minKeyLen))
+		case n == 0:
+			errs = append(errs, fmt.Errorf("sess: Config.Keys[%d]: empty; want a secret of 32 random bytes or more", i))
+		case n < minKeyLen && !shortAllowed:
+			errs = append(errs, fmt.Errorf(
+				"sess: Config.Keys[%d]: %d bytes; want %d or more, or set Config.DangerouslyShortKeys", i, n, minKeyLen))
 		}
 	}
 	return errs
@@ -122,11 +123,12 @@ type keyring struct {
 func newKeyring(keys []Key, name string, koa bool) *keyring {
 	k := &keyring{keys: make([]*signingKey, len(keys))}
 	for i, key := range keys {
+		secret, kind := key.reveal()
 		newHash, sigLen := sha256.New, sha256SignatureLen
-		if key.p.kind == keySHA1 || key.p.kind == keyPlain && koa {
+		if kind == keySHA1 || kind == keyPlain && koa {
 			newHash, sigLen = sha1.New, sha1SignatureLen
 		}
-		k.keys[i] = newSigningKey(key.p.bytes, name, newHash, sigLen)
+		k.keys[i] = newSigningKey(newHash, secret, name+"=", sigLen)
 	}
 	return k
 }
@@ -141,7 +143,7 @@ func (k *keyring) verify(id *ID, sig []byte) (index int, ok bool) {
 	if !isSignatureLen(len(sig)) || id.n == 0 {
 		return 0, false
 	}
-	p := packPair(id, sig)
+	p := makePair(id, sig)
 	if index, ok = k.verified.find(&p); ok {
 		return index, true
 	}
@@ -154,8 +156,9 @@ func (k *keyring) verify(id *ID, sig []byte) (index int, ok bool) {
 	return 0, false
 }
 
-// signingKey is a key made ready for one cookie name.
+// signingKey is a key made ready to sign a prefix and an id.
 type signingKey struct {
+	prefix string
 	sigLen int
 	pool   sync.Pool // of *macState
 }
@@ -163,19 +166,16 @@ type signingKey struct {
 // macState is a keyed hash and the room to use it without allocating. A hash that was reset once starts from the
 // state behind the key's block, which saves half of the work that hmac.New makes.
 type macState struct {
-	hash   hash.Hash
-	data   []byte // NAME=, then room for an id
-	prefix int    // length of NAME= in bytes
-	sum    [sha256.Size]byte
+	hash hash.Hash
+	data []byte // the prefix, then room for an id
+	sum  [sha256.Size]byte
 }
 
-func newSigningKey(key []byte, name string, newHash func() hash.Hash, sigLen int) *signingKey {
-	k := &signingKey{sigLen: sigLen}
+func newSigningKey(newHash func() hash.Hash, key []byte, prefix string, sigLen int) *signingKey {
+	k := &signingKey{prefix: prefix, sigLen: sigLen}
 	k.pool.New = func() any {
-		m := &macState{hash: hmac.New(newHash, key), prefix: len(name) + 1}
-		m.data = make([]byte, 0, m.prefix+maxIDLen)
-		m.data = append(append(m.data, name...), '=')
-		return m
+		data := append(make([]byte, 0, len(prefix)+maxIDLen), prefix...)
+		return &macState{hash: hmac.New(newHash, key), data: data}
 	}
 	return k
 }
@@ -183,7 +183,7 @@ func newSigningKey(key []byte, name string, newHash func() hash.Hash, sigLen int
 func (k *signingKey) sign(dst []byte, id *ID) []byte {
 	m := k.pool.Get().(*macState)
 	defer k.pool.Put(m)
-	m.data = id.AppendTo(m.data[:m.prefix])
+	m.data = id.AppendTo(m.data[:len(k.prefix)])
 	m.hash.Reset()
 	m.hash.Write(m.data)
 	return base64.RawURLEncoding.AppendEncode(dst, m.hash.Sum(m.sum[:0]))

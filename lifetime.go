@@ -31,6 +31,13 @@ func (m *Manager) lifespan(now time.Time, created int64, c *Cookie, ttl time.Dur
 	return span{ends: ends, ttl: time.Duration(max(ends-ms, 0)) * time.Millisecond}
 }
 
+// over reports whether a record has ended at now, by its own word or by the bound on its life.
+func (m *Manager) over(r *Record, now time.Time) bool {
+	ms := now.UnixMilli()
+	life := m.config.Lifetime.Milliseconds()
+	return r.ends != 0 && r.ends <= ms || life > 0 && r.created != 0 && r.created+life <= ms
+}
+
 // stored is the end as a record's header bears it: not at all beside Koa, which moves the end by SETEX alone.
 func (m *Manager) stored(ends int64) int64 {
 	if m.config.Koa {

@@ -28,9 +28,9 @@ const (
 // fewMembers members their offsets too.
 func merge(base *Record, wipe bool, changes []change, h header, limit int, buf []byte) (*Record, []byte, error) {
 	var few [fewMembers]member
-	x := indexer{few[:0]}
-	if n := base.count() + len(changes) + 2; n > fewMembers {
-		x.members = make([]member, 0, n)
+	x := indexer{members: few[:]}
+	if n := base.count() + len(changes) + 2; n > len(few) {
+		x.members = make([]member, n)
 	}
 	buf, err := x.appendMembers(append(buf[:0], '{'), base, wipe, changes, h.cookie)
 	if err != nil {
@@ -44,15 +44,15 @@ func merge(base *Record, wipe bool, changes []change, h header, limit int, buf [
 	if size > min(limit, maxRecord) {
 		return nil, buf, ErrTooLarge
 	}
-	buf = appendIndex(buf, x.members, size)
+	buf = appendIndex(buf, x.members[:x.n], size)
 	data := string(buf)
 	return &Record{
 		data:    data,
 		created: h.created,
 		ends:    h.ends,
 		size:    uint32(size),
-		members: uint32(len(x.members)),
-		escaped: anyEscaped(data[:size], x.members),
+		members: uint32(x.n),
+		escaped: anyEscaped(data[:size], x.members[:x.n]),
 		renewed: !h.successor.IsZero(),
 	}, buf, nil
 }
@@ -105,9 +105,12 @@ func (r *Record) changeOf(m member, changes []change) *change {
 	return nil
 }
 
-// indexer notes where the members of a record stand while they are written. The bytes are not kept here but passed
-// through, because they reach update, a function unknown to the compiler, and would take the index to the heap along.
-type indexer struct{ members []member }
+// indexer notes where the members of a record stand while they are written. It keeps neither the bytes, which reach
+// update, nor a slice to append to: either would take the array behind members to the heap.
+type indexer struct {
+	members []member // room for all there can be
+	n       int      // how many there are
+}
 
 // appendMembers writes all members but the header.
 func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []change, cookie []byte) ([]byte, error) {
@@ -233,7 +236,7 @@ func (x *indexer) openKey(dst, key []byte) []byte {
 
 // comma parts a member from the one before it.
 func (x *indexer) comma(dst []byte) []byte {
-	if len(x.members) == 0 {
+	if x.n == 0 {
 		return dst
 	}
 	return append(dst, ',')
@@ -242,13 +245,13 @@ func (x *indexer) comma(dst []byte) []byte {
 // colon begins the value of a member whose name, of n bytes and a quote, was just written.
 func (x *indexer) colon(dst []byte, n int) []byte {
 	end := uint32(len(dst) - 1)
-	dst = append(dst, ':')
-	x.members = append(x.members, member{name: end - uint32(n), nameEnd: end, value: uint32(len(dst))})
-	return dst
+	x.members[x.n] = member{name: end - uint32(n), nameEnd: end, value: end + uint32(len(`":`))}
+	x.n++
+	return append(dst, ':')
 }
 
 // close ends the member that was opened last.
-func (x *indexer) close(dst []byte) { x.members[len(x.members)-1].valueEnd = uint32(len(dst)) }
+func (x *indexer) close(dst []byte) { x.members[x.n-1].valueEnd = uint32(len(dst)) }
 
 // drop forgets the member that was opened last.
-func (x *indexer) drop() { x.members = x.members[:len(x.members)-1] }
+func (x *indexer) drop() { x.n-- }

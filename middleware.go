@@ -86,14 +86,14 @@ func (m *Manager) Handle(c *fiber.Ctx) error {
 	defer st.leave()
 
 	if err := st.begin(); err != nil {
-		return m.fail(ctx, err)
+		return st.fail(err)
 	}
 	if err := c.Next(); err != nil {
 		st.commitAfter(err)
 		return err
 	}
 	if err := st.commit(); err != nil {
-		return m.fail(ctx, err)
+		return st.fail(err)
 	}
 	return nil
 }
@@ -122,11 +122,11 @@ func (m *Manager) wrapped(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler
 	defer st.leave()
 
 	if err := st.begin(); err != nil {
-		return m.fail(ctx, err)
+		return st.fail(err)
 	}
 	next(ctx)
 	if err := st.commit(); err != nil {
-		return m.fail(ctx, err)
+		return st.fail(err)
 	}
 	return nil
 }
@@ -258,10 +258,12 @@ func statusOf(err error) int {
 // deadline returns a context for one phase at the store. A store without I/O needs none.
 func (m *Manager) deadline(parent context.Context) (context.Context, context.CancelFunc) {
 	if m.local {
-		return context.Background(), func() {}
+		return context.Background(), noCancel
 	}
 	return context.WithTimeout(parent, m.config.StoreTimeout)
 }
+
+func noCancel() {}
 
 // commitLocks queue the commits of this process that compete for one session, so that only processes compete in the
 // store: without them 64 goroutines on one session needed up to 470 tries each, with them 8.

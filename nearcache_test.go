@@ -51,7 +51,7 @@ func (n *nearTest) wantPeek(t *testing.T, id ID, want *Record, when string) {
 	}
 }
 
-func testID(t testing.TB, i int) ID {
+func numberedID(t testing.TB, i int) ID {
 	t.Helper()
 	id, err := ParseID(fmt.Sprintf("id-%d", i))
 	if err != nil {
@@ -72,19 +72,19 @@ func endingRecord(t testing.TB, content int, ends time.Time) *Record {
 
 func TestNearCacheServesWhatWasRead(t *testing.T) {
 	n := newNearTest(t, 1<<20)
-	id, r := testID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
 	n.wantPeek(t, id, nil, "before any read")
 	n.read(t, id, r)
 	n.wantPeek(t, id, r, "after a read")
 	newer := endingRecord(t, 11, n.now.Add(time.Hour))
 	n.read(t, id, newer)
 	n.wantPeek(t, id, newer, "after a second read")
-	n.wantPeek(t, testID(t, 2), nil, "of another id")
+	n.wantPeek(t, numberedID(t, 2), nil, "of another id")
 }
 
 func TestNearCacheServesNobodyAfterTheEnd(t *testing.T) {
 	n := newNearTest(t, 1<<20)
-	id, r := testID(t, 1), endingRecord(t, 10, n.now.Add(500*time.Millisecond))
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(500*time.Millisecond))
 	n.read(t, id, r)
 	n.now = n.now.Add(498 * time.Millisecond)
 	n.wantPeek(t, id, r, "2 ms before the end")
@@ -94,7 +94,7 @@ func TestNearCacheServesNobodyAfterTheEnd(t *testing.T) {
 
 func TestNearCacheAsksAgainAfterTenSeconds(t *testing.T) {
 	n := newNearTest(t, 1<<20)
-	id, r := testID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
 	n.read(t, id, r)
 	n.now = n.now.Add(nearTTL - time.Millisecond)
 	n.beat()
@@ -105,14 +105,14 @@ func TestNearCacheAsksAgainAfterTenSeconds(t *testing.T) {
 
 func TestNearCacheKeepsNothingWithoutAnEnd(t *testing.T) {
 	n := newNearTest(t, 1<<20)
-	id := testID(t, 1)
+	id := numberedID(t, 1)
 	n.read(t, id, endingRecord(t, 10, time.Time{}))
 	n.wantPeek(t, id, nil, "of a record that does not say when it ends")
 }
 
 func TestNearCacheKeepsNoMiss(t *testing.T) {
 	n := newNearTest(t, 1<<20)
-	id := testID(t, 1)
+	id := numberedID(t, 1)
 	n.land(n.fly(t, id), nil, ErrNotFound, n.now)
 	if f, first := n.join(id); !first {
 		t.Errorf("join after a read that found nothing: got %v, want a new flight", f)
@@ -120,7 +120,7 @@ func TestNearCacheKeepsNoMiss(t *testing.T) {
 }
 
 func TestNearCacheServesNobodyWithoutALease(t *testing.T) {
-	id := testID(t, 1)
+	id := numberedID(t, 1)
 	for _, c := range []struct {
 		name string
 		lose func(n *nearTest)
@@ -142,7 +142,7 @@ func TestNearCacheServesNobodyWithoutALease(t *testing.T) {
 
 func TestAnEndedLeaseNeverHoldsAgain(t *testing.T) {
 	n := newNearTest(t, 1<<20)
-	id, r := testID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
 	n.read(t, id, r)
 	n.link.Delete(nil)
 	n.beat()
@@ -154,7 +154,7 @@ func TestAnEndedLeaseNeverHoldsAgain(t *testing.T) {
 // TestFlightIsPoisoned lets something come between a read and its answer. Who waits already may have the answer;
 // nobody who comes later may.
 func TestFlightIsPoisoned(t *testing.T) {
-	id := testID(t, 1)
+	id := numberedID(t, 1)
 	for _, c := range []struct {
 		name string
 		come func(n *nearTest)
@@ -194,7 +194,7 @@ func TestFlightIsPoisoned(t *testing.T) {
 
 func TestRedirectedReadIsNotKept(t *testing.T) {
 	n := newNearTest(t, 1<<20)
-	id := testID(t, 1)
+	id := numberedID(t, 1)
 	f, _ := n.join(id) // never seen by a link: the reply came over a connection that does not track it
 	n.land(f, endingRecord(t, 10, n.now.Add(time.Hour)), nil, n.now)
 	n.wantPeek(t, id, nil, "after a read nobody tracks")
@@ -202,7 +202,7 @@ func TestRedirectedReadIsNotKept(t *testing.T) {
 
 func TestNewsThatAgreeKeepWhatIsCached(t *testing.T) {
 	n := newNearTest(t, 1<<20)
-	id, r := testID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
+	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
 	n.read(t, id, r)
 	n.agree(id, r.JSON())
 	n.wantPeek(t, id, r, "after the server said the same")
@@ -214,7 +214,7 @@ func TestNearCacheStaysWithinItsBytes(t *testing.T) {
 	for _, maxBytes := range []int64{1 << 10, 64 << 10, 1 << 20, 8 << 20} {
 		n := newNearTest(t, maxBytes)
 		for i := range 20_000 {
-			n.read(t, testID(t, i), endingRecord(t, i%2000, n.now.Add(time.Hour)))
+			n.read(t, numberedID(t, i), endingRecord(t, i%2000, n.now.Add(time.Hour)))
 		}
 		var stats RueidisStats
 		n.addTo(&stats)
@@ -248,11 +248,11 @@ func (c *nearCache) countChained() int {
 
 func TestEvictionSparesWhatIsUsed(t *testing.T) {
 	n := newNearTest(t, 64<<10)
-	hot, r := testID(t, -1), endingRecord(t, 100, n.now.Add(time.Hour))
+	hot, r := numberedID(t, -1), endingRecord(t, 100, n.now.Add(time.Hour))
 	n.read(t, hot, r)
 	for i := range 2000 {
 		n.wantPeek(t, hot, r, fmt.Sprintf("of the hot record after %d others", i))
-		n.read(t, testID(t, i), endingRecord(t, 100, n.now.Add(time.Hour)))
+		n.read(t, numberedID(t, i), endingRecord(t, 100, n.now.Add(time.Hour)))
 		if t.Failed() {
 			return
 		}
@@ -266,7 +266,7 @@ func TestSweepRemovesWhatHasEnded(t *testing.T) {
 		if i%2 == 0 {
 			ends = 100 * time.Millisecond
 		}
-		n.read(t, testID(t, i), endingRecord(t, 10, n.now.Add(ends)))
+		n.read(t, numberedID(t, i), endingRecord(t, 10, n.now.Add(ends)))
 	}
 	n.now = n.now.Add(200 * time.Millisecond)
 	for i := range n.shards {
@@ -286,7 +286,7 @@ func TestNearCacheUnderRaces(t *testing.T) {
 	for g := range 8 {
 		all.Go(func() {
 			for i := range 5000 {
-				id := testID(t, (i*7+g)%100)
+				id := numberedID(t, (i*7+g)%100)
 				switch i % 5 {
 				case 0, 1, 2:
 					n.peek(&id, n.now)
@@ -316,7 +316,7 @@ func TestNearCacheUnderRaces(t *testing.T) {
 
 func TestPeekAllocatesNothing(t *testing.T) {
 	n := newNearTest(t, 1<<20)
-	id := testID(t, 1)
+	id := numberedID(t, 1)
 	n.read(t, id, endingRecord(t, 10, n.now.Add(time.Hour)))
 	if got := testing.AllocsPerRun(100, func() { n.peek(&id, n.now) }); got != 0 {
 		t.Errorf("allocations of a hit: got %v, want 0", got)

@@ -168,7 +168,7 @@ func (s Session) Cookie() Cookie {
 
 // SetCookie gives this session cookie options of its own. They are kept in the record and hold for every later cookie
 // of the session; without Config.TTL its Expires or MaxAge also are the record's. Change what Cookie returns: a zero
-// MaxAge and Expires mean a browser session, a zero Path, Secure and SameSite the default. The name cannot be changed.
+// MaxAge and Expires mean a browser session, an empty Path is that of the Config, a zero Secure or SameSite the default. The name cannot be changed.
 // The error lists what is wrong with c, and then nothing was changed.
 func (s Session) SetCookie(c Cookie) error {
 	if !s.enter() {
@@ -177,6 +177,9 @@ func (s Session) SetCookie(c Cookie) error {
 	defer s.st.mu.Unlock()
 	own := &s.st.m.config.Cookie
 	c.Name, c.DangerouslyUnsigned = own.Name, own.DangerouslyUnsigned
+	if c.Path == "" {
+		c.Path = own.Path
+	}
 	c = c.withDefaults()
 	if errs := c.validate(!c.DangerouslyUnsigned); len(errs) > 0 {
 		return errors.Join(errs...)

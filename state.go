@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -24,6 +25,8 @@ type state struct {
 	callback uint64    // the pass of the user's function that runs now, 0: none. Others wait for it to end.
 	passes   uint64    // the last pass given out
 	idle     sync.Cond // signalled when callback becomes 0
+
+	reset atomic.Bool // Close was called. Set before mu is taken, which a load may hold for as long as a StoreTimeout.
 
 	request
 }
@@ -136,7 +139,22 @@ func (st *state) begin() error {
 	if st.m.config.Defer {
 		return nil
 	}
-	return st.load()
+	if err := st.load(); err != nil {
+		return err
+	}
+	if st.reset.Load() { // Next on a *fiber.Ctx that is another request's by now would run that one's handlers.
+		return ErrReleased
+	}
+	return nil
+}
+
+// fail hands an error to the ErrorHandler, or on. When the request was reset nobody is left to be answered, and ctx is
+// somebody else's.
+func (st *state) fail(err error) error {
+	if st.reset.Load() {
+		return nil
+	}
+	return st.m.fail(st.ctx, err)
 }
 
 // present sets the id that the request carries with a valid signature.
@@ -211,11 +229,8 @@ func (st *state) validate() {
 	}
 }
 
-// forget makes the session a new one; the record in the store stays.
-func (st *state) forget() {
-	st.id, st.record, st.created = ID{}, nil, 0
-	st.dropChanges()
-}
+// forget makes the session a new one; the record in the store stays, and so do the changes.
+func (st *state) forget() { st.id, st.record, st.created = ID{}, nil, 0 }
 
 // fetch reads the presented id with get and takes what it finds, if that is a live session.
 func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
@@ -235,7 +250,7 @@ func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
 		st.reject(Event{ID: st.presented, Reason: ReasonCorrupt, Err: ErrCorrupt})
 		return nil
 	}
-	if r.ends != 0 && r.ends <= st.at.UnixMilli() {
+	if st.m.over(r, st.at) {
 		st.count(countExpired)
 		emit(st.m.config.Hooks.Expired, Event{ID: st.presented})
 		return nil
@@ -290,6 +305,16 @@ func (st *state) await() {
 	}
 }
 
+// phase is the deadline of a commit. The end of the request's own context, which a timeout may have brought about by
+// now, does not stop it.
+func (st *state) phase() (context.Context, context.CancelFunc) {
+	parent := st.parent()
+	if !st.m.local { // To say so costs an allocation.
+		parent = context.WithoutCancel(parent)
+	}
+	return st.m.deadline(parent)
+}
+
 // call runs a function of the user's with a handle of its own. It lets go of mu meanwhile, and every other handle on
 // this session waits until it has returned: nobody sees the session half-way.
 func (st *state) call(f func(Session)) {
@@ -337,7 +362,9 @@ func (st *state) leave() {
 		st.release()
 		return
 	}
-	st.pay()
+	if !st.reset.Load() {
+		st.pay()
+	}
 	st.committed = true
 	st.mu.Unlock()
 }
@@ -348,6 +375,7 @@ func (st *state) Close() error {
 	if outer := st.outer; outer != nil {
 		outer.Close()
 	}
+	st.reset.Store(true)
 	st.mu.Lock()
 	if st.closed {
 		st.mu.Unlock()
@@ -376,6 +404,7 @@ func (st *state) release() {
 		kept.changes = st.changes[:0]
 	}
 	st.request = kept
+	st.reset.Store(false)
 	st.gen++
 	st.mu.Unlock()
 	st.m.states.Put(st)

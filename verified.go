@@ -29,33 +29,44 @@ const (
 // processors and keeps the race detector able to check the rest.
 type verifiedSlot struct {
 	seq   atomic.Uint64
-	index atomic.Uint64
+	meta  atomic.Uint64 // length of the signature in the low 8 bits, index of the key above
 	words [pairWords]atomic.Uint64
 }
 
-// pair is an id and its signature as words: 64 bytes of id, 43 of signature, the signature's length, zeros. The
-// length keeps a short signature apart from one that is filled up with zero bytes.
-type pair [pairWords]uint64
+// pair is an id and its signature, read in words of eight bytes: eight of the id, then six of the signature. The last
+// word of each overlaps the one before, because neither fills a whole number of words. An id is zeros behind its end,
+// and none of its own bytes is zero, so its length need not be compared; the signature's is.
+type pair struct {
+	words  [pairWords]uint64
+	sigLen uint64 // 27 or 43 bytes
+}
 
-const pairWords = 14
+const (
+	pairWords = idWords + sigWords
+	idWords   = 8
+	sigWords  = 6
+)
 
-func packPair(id *ID, sig []byte) (p pair) {
-	var b [8 * pairWords]byte
-	b[0] = id.n
-	copy(b[1:], id.b[:])
-	n := copy(b[1+maxIDLen:][:maxSignatureLen], sig)
-	b[1+maxIDLen+maxSignatureLen] = byte(n)
-	for i := range p {
-		p[i] = binary.LittleEndian.Uint64(b[8*i:])
+// makePair returns the pair of id and sig, which is of a signature's length.
+func makePair(id *ID, sig []byte) (p pair) {
+	for i := range idWords - 1 {
+		p.words[i] = binary.LittleEndian.Uint64(id.b[8*i:])
 	}
+	p.words[idWords-1] = binary.LittleEndian.Uint64(id.b[maxIDLen-8:])
+
+	full := len(sig) / 8
+	for i := range full {
+		p.words[idWords+i] = binary.LittleEndian.Uint64(sig[8*i:])
+	}
+	p.words[idWords+full] = binary.LittleEndian.Uint64(sig[len(sig)-8:])
+	p.sigLen = uint64(len(sig))
 	return p
 }
 
 // slot returns the index of the slot that p may be in. It comes from four characters of the signature, 24 bits that
 // nobody without the key can choose, multiplied (Fibonacci hashing) because base64 leaves a byte's high bits alike.
 func (p *pair) slot() uint32 {
-	const firstOfSignature = (1 + maxIDLen) / 8
-	return uint32(p[firstOfSignature]) * 0x9E3779B1 >> (32 - verifiedBits)
+	return uint32(p.words[idWords]) * 0x9E3779B1 >> (32 - verifiedBits)
 }
 
 // find reports whether p was verified, and by the key of which index.
@@ -65,13 +76,12 @@ func (t *verifiedTable) find(p *pair) (index int, ok bool) {
 		return 0, false
 	}
 	s := &slots[p.slot()]
-	seq := s.seq.Load()
-	var differ uint64
-	for i := range p {
-		differ |= s.words[i].Load() ^ p[i]
+	seq, meta := s.seq.Load(), s.meta.Load()
+	differ := meta&0xff ^ p.sigLen
+	for i := range p.words {
+		differ |= s.words[i].Load() ^ p.words[i]
 	}
-	index = int(s.index.Load())
-	return index, differ == 0 && seq&1 == 0 && s.seq.Load() == seq
+	return int(meta >> 8), differ == 0 && seq&1 == 0 && s.seq.Load() == seq
 }
 
 // add remembers that the key of index verified p. If another pair is being written to the slot it does nothing.
@@ -86,9 +96,9 @@ func (t *verifiedTable) add(p *pair, index int) {
 	if seq&1 != 0 || !s.seq.CompareAndSwap(seq, seq+1) {
 		return
 	}
-	for i := range p {
-		s.words[i].Store(p[i])
+	s.meta.Store(uint64(index)<<8 | p.sigLen)
+	for i := range p.words {
+		s.words[i].Store(p.words[i])
 	}
-	s.index.Store(uint64(index))
 	s.seq.Store(seq + 2)
 }

@@ -152,6 +152,7 @@ func (st *state) destroy() {
 	st.renewed, st.forced = false, false
 	st.err = nil
 	st.forget()
+	st.dropChanges()
 }
 
 // take removes key from the stored record in one swap of its own, and from what is written here.
@@ -189,7 +190,7 @@ func (st *state) take(key string) (string, bool, error) {
 
 // takeStored swaps the record for one without key until that succeeds or there is no such key.
 func (st *state) takeStored(key string) (raw string, ok bool, err error) {
-	ctx, cancel := st.m.deadline(context.WithoutCancel(st.parent()))
+	ctx, cancel := st.phase()
 	defer cancel()
 	without := []change{{key: appendName(nil, key), kind: changeDelete}}
 	r := st.record
@@ -242,6 +243,7 @@ func (st *state) refresh() error {
 	}
 	if had && st.record == nil { // It has ended, and what was written was meant for it.
 		st.forget()
+		st.dropChanges()
 	}
 	if first {
 		st.validate()

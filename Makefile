@@ -1,0 +1,29 @@
+# make test     install what is missing and run every test of this module
+# make fuzz     each fuzz target for FUZZTIME (default 20s)
+# make lint     go vet, gofmt and golangci-lint
+# make examples build every example
+FUZZTIME ?= 20s
+GOLANGCI_VERSION := v2.6.2
+
+.PHONY: test deps fuzz lint examples bench
+
+test: deps
+	go test -race -shuffle=on -timeout 20m ./...
+
+deps:
+	@command -v redis-server >/dev/null || sh .ci/install-redis
+
+fuzz:
+	@sh .ci/fuzz $(FUZZTIME)
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above are not formatted"; exit 1; }
+	go vet ./...
+	@command -v golangci-lint >/dev/null || go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	PATH="$$PATH:$$(go env GOPATH)/bin" golangci-lint run ./...
+
+examples:
+	go build -o /dev/null ./examples/...
+
+bench:
+	$(MAKE) -C bench

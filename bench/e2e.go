@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"log"
+	"os/exec"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// An endToEnd is one contestant under one workload over TCP, driven by bombardier.
+type endToEnd struct {
+	Contestant string  `json:"contestant"`
+	Workload   string  `json:"workload"`
+	Round      int     `json:"round"`
+	Requests   int     `json:"requests"`
+	Failed     int     `json:"failed"` // answers other than 2xx, and none
+	PerSecond  float64 `json:"perSecond"`
+	P50        float64 `json:"p50Micros"`
+	P99        float64 `json:"p99Micros"`
+	ServerCPU  float64 `json:"serverCPUMicrosPerRequest"` // which is CPU seconds per million requests
+	RedisCPU   float64 `json:"redisCPUMicrosPerRequest"`
+	// Updates is how many counting requests were answered 2xx since the login, LostUpdates how many of them no count
+	// shows. Both are 0 for a workload that does not count.
+	Updates     int `json:"updates,omitempty"`
+	LostUpdates int `json:"lostUpdates,omitempty"`
+}
+
+// runEndToEnd measures every contestant under every workload, in rounds: in each, all servers run and the workloads go
+// round them in turn, so that what the machine does meanwhile falls on all alike.
+func runEndToEnd(cs []contestant, o options, redis *redisServer) ([]endToEnd, error) {
+	var all []endToEnd
+	for round := range o.rounds {
+		results, err := endToEndRound(cs, o, redis, round)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, results...)
+	}
+	return all, nil
+}
+
+func endToEndRound(cs []contestant, o options, redis *redisServer, round int) ([]endToEnd, error) {
+	if err := redis.empty(); err != nil {
+		return nil, err
+	}
+	var servers []*server
+	defer func() {
+		for _, s := range servers {
+			s.stop()
+		}
+	}()
+	for _, c := range cs {
+		s, err := startServer(c, redis.address, false)
+		if err != nil {
+			return nil, err
+		}
+		servers = append(servers, s)
+	}
+	var results []endToEnd
+	for _, w := range endToEndWorkloads() {
+		log.Printf("end to end, round %d of %d: %s %s", round+1, o.rounds, w.id, w.title)
+		for i := range servers {
+			s := servers[(i+round)%len(servers)]
+			// Bare frameworks answer all workloads alike: one stands for those of many connections, one for W2's few.
+			if s.isBare() && w.id != read.id && w.id != count.id {
+				continue
+			}
+			r, err := measureOn(s, w, o, redis)
+			if err != nil {
+				return nil, fmt.Errorf("bench: %s %s: %w", s.id, w.id, err)
+			}
+			r.Round = round
+			results = append(results, r)
+		}
+	}
+	return results, nil
+}
+
+// measureOn is measure on s, or on a server of its own if w needs more than the one CPU of s.
+func measureOn(s *server, w workload, o options, redis *redisServer) (endToEnd, error) {
+	if w.parallel {
+		own, err := startServer(s.contestant, redis.address, true)
+		if err != nil {
+			return endToEnd{}, err
+		}
+		defer own.stop()
+		s = own
+	}
+	return measure(s, w, o, redis)
+}
+
+// ownSessions is how many users W2 has. Each is one bombardier with one connection, since bombardier sends the same
+// header on all of its own.
+const ownSessions = 8
+
+// connections is how many bombardier has open in all other workloads.
+const connections = 64
+
+// measure drives s with w, once to warm it up and once to count.
+func measure(s *server, w workload, o options, redis *redisServer) (endToEnd, error) {
+	users, each := 1, connections
+	if w.id == count.id {
+		users, each = ownSessions, 1
+	}
+	cookies := make([]string, users)
+	for i := range cookies {
+		cookies[i] = w.cookie
+		if w.owned {
+			cookie, err := login(&wireDriver{address: s.address})
+			if err != nil {
+				return endToEnd{}, err
+			}
+			cookies[i] = cookie
+		}
+	}
+	var warm []shot
+	if o.warmup > 0 {
+		var err error
+		if warm, err = bombard(s.address, w, cookies, each, "--requests", strconv.Itoa(o.warmup/users)); err != nil {
+			return endToEnd{}, err
+		}
+	}
+	server, err := cpuTime(s.command.Process.Pid)
+	if err != nil {
+		return endToEnd{}, err
+	}
+	store, err := cpuTime(redis.command.Process.Pid)
+	if err != nil {
+		return endToEnd{}, err
+	}
+	shots, err := bombard(s.address, w, cookies, each, o.aim(users)...)
+	if err != nil {
+		return endToEnd{}, err
+	}
+	serverAfter, err := cpuTime(s.command.Process.Pid)
+	if err != nil {
+		return endToEnd{}, err
+	}
+	storeAfter, err := cpuTime(redis.command.Process.Pid)
+	if err != nil {
+		return endToEnd{}, err
+	}
+
+	r := summarize(shots)
+	r.Contestant, r.Workload = s.id, w.id
+	r.ServerCPU = micros(serverAfter-server) / float64(r.Requests)
+	if s.redis {
+		r.RedisCPU = micros(storeAfter-store) / float64(r.Requests)
+	}
+	if w.path == count.path && !s.isBare() {
+		r.Updates = answered(warm) + answered(shots)
+		r.LostUpdates, err = lostUpdates(s, cookies, r.Updates)
+	}
+	return r, err
+}
+
+// micros returns d in microseconds.
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// lostUpdates is how many of the answered requests no session's count shows.
+func lostUpdates(s *server, cookies []string, answered int) (int, error) {
+	counted := 0
+	for _, cookie := range cookies {
+		status, body := (&wireDriver{address: s.address}).get("/peek", cookie)
+		n, err := strconv.Atoi(string(body))
+		if status != 200 || err != nil {
+			return 0, fmt.Errorf("/peek: got %d %q, want 200 and a number", status, body)
+		}
+		counted += n
+	}
+	return answered - counted, nil
+}
+
+// A shot is what one bombardier process reports.
+type shot struct {
+	Result struct {
+		Seconds float64 `json:"timeTakenSeconds"`
+		OK      int     `json:"req2xx"`
+		Req1xx  int     `json:"req1xx"`
+		Req3xx  int     `json:"req3xx"`
+		Req4xx  int     `json:"req4xx"`
+		Req5xx  int     `json:"req5xx"`
+		Others  int     `json:"others"`
+		Latency struct {
+			Percentiles map[string]float64 `json:"percentiles"` // microseconds
+		} `json:"latency"`
+	} `json:"result"`
+}
+
+// bombard runs one bombardier for each cookie, all at once, until the aim is reached.
+func bombard(address string, w workload, cookies []string, connections int, aim ...string) ([]shot, error) {
+	shots, errs := make([]shot, len(cookies)), make([]error, len(cookies))
+	var running sync.WaitGroup
+	for i, cookie := range cookies {
+		arguments := []string{
+			"--connections", strconv.Itoa(connections), "--timeout", "5s",
+			"--latencies", "--print", "result", "--format", "json",
+		}
+		arguments = append(arguments, aim...)
+		if cookie != "" {
+			arguments = append(arguments, "--header", "Cookie: "+cookie)
+		}
+		command := exec.Command(bombardier, append(arguments, "http://"+address+w.path)...)
+		var out, complaint bytes.Buffer
+		command.Stdout, command.Stderr = &out, &complaint
+		running.Go(func() {
+			if errs[i] = startOn(loadCPU(), command); errs[i] != nil {
+				return
+			}
+			if err := command.Wait(); err != nil {
+				errs[i] = fmt.Errorf("%w: %s", err, complaint.Bytes())
+				return
+			}
+			errs[i] = json.Unmarshal(out.Bytes(), &shots[i])
+		})
+	}
+	running.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("bombardier: %w; make out/bombardier builds it", err)
+		}
+	}
+	return shots, nil
+}
+
+// bombardier is where the Makefile builds it.
+const bombardier = "out/bombardier"
+
+// summarize adds up what bombardiers that ran side by side report: the middle one's median, the worst one's p99.
+func summarize(shots []shot) endToEnd {
+	var r endToEnd
+	var medians []float64
+	for _, s := range shots {
+		other := s.Result.Req1xx + s.Result.Req3xx + s.Result.Req4xx + s.Result.Req5xx + s.Result.Others
+		r.Requests += s.Result.OK + other
+		r.Failed += other
+		r.PerSecond += float64(s.Result.OK) / s.Result.Seconds
+		medians = append(medians, s.Result.Latency.Percentiles["50"])
+		r.P99 = max(r.P99, s.Result.Latency.Percentiles["99"])
+	}
+	r.P50 = median(medians)
+	return r
+}
+
+func answered(shots []shot) int {
+	n := 0
+	for _, s := range shots {
+		n += s.Result.OK
+	}
+	return n
+}
+
+// median returns the middle value, the lower of two; 0 of none.
+func median[T cmp.Ordered](values []T) T {
+	if len(values) == 0 {
+		var zero T
+		return zero
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[(len(sorted)-1)/2]
+}
+
+// aim is how bombardier is told when to stop: after a time, or, in a brief run, after a number of requests shared among
+// the users, since it takes no less than a second.
+func (o options) aim(users int) []string {
+	if o.duration > 0 {
+		return []string{"--duration", o.duration.String()}
+	}
+	return []string{"--requests", strconv.Itoa(quickRequests / users)}
+}
+
+// quickRequests is a multiple of both the connections and the users.
+const quickRequests = 512

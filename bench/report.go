@@ -1,0 +1,227 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// tables returns the results as Markdown.
+func (r *results) tables() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured %s on %d × %s, %s, %s, Node %s, Redis %s; %s.\n"+
+		"Other processes kept %.2f CPUs busy meanwhile.\n", r.Date, r.Machine.CPUs, r.Machine.CPU,
+		r.Machine.Kernel, r.Machine.Go, r.Machine.Node, r.Machine.Redis, r.Options, r.OtherCPUs)
+	r.microTables(&b)
+	r.endToEndTables(&b)
+	r.residentTable(&b)
+	r.versionTable(&b)
+	return b.String()
+}
+
+// microTables writes a table for each workload in process: the median of the rounds, and what is above the framework.
+func (r *results) microTables(b *strings.Builder) {
+	if len(r.Micro) == 0 {
+		return
+	}
+	fmt.Fprint(b, "\n### In process\n")
+	for _, w := range microWorkloads() {
+		fmt.Fprintf(b, "\n**%s: %s**\n\n", w.id, w.title)
+		row(b, "contestant", "ns", "CPU ns", "CPU ns over bare", "B", "allocs", "allocs over bare")
+		row(b, "---", "--:", "--:", "--:", "--:", "--:", "--:")
+		for _, c := range r.Contestants {
+			m, ok := r.micro(c.ID, w)
+			if !ok {
+				continue
+			}
+			bare, _ := r.micro(c.Bare, w)
+			overCPU, overAllocs := "", ""
+			if c.ID != c.Bare {
+				overCPU, overAllocs = number(m.CPUNanos-bare.CPUNanos), number(m.Allocs-bare.Allocs)
+			}
+			name := c.Name
+			if m.Lost > 0 {
+				name += fmt.Sprintf(" (lost %.0f %% of its updates)", m.Lost*100)
+			}
+			row(b, name, number(m.Nanos), number(m.CPUNanos), overCPU, number(m.Bytes), number(m.Allocs), overAllocs)
+		}
+	}
+}
+
+// endToEndTables writes a table for each workload over TCP.
+func (r *results) endToEndTables(b *strings.Builder) {
+	if len(r.EndToEnd) == 0 {
+		return
+	}
+	fmt.Fprint(b, "\n### End to end\n")
+	for _, w := range endToEndWorkloads() {
+		fmt.Fprintf(b, "\n**%s: %s**\n\n", w.id, w.title)
+		counting := w.path == count.path
+		header, rule := []string{"contestant", "req/s", "p50 µs", "p99 µs", "server CPU s per 10⁶", "of bare, per core", "Redis CPU s per 10⁶"},
+			[]string{"---", "--:", "--:", "--:", "--:", "--:", "--:"}
+		if counting {
+			header, rule = append(header, "lost updates"), append(rule, "--:")
+		}
+		row(b, header...)
+		row(b, rule...)
+		for _, c := range r.Contestants {
+			e, ok := r.endToEnd(c.ID, w)
+			if !ok || w.parallel && c.ID == c.Bare {
+				continue
+			}
+			perCore := ""
+			if bare, ok := r.endToEnd(c.Bare, w); ok && !w.parallel {
+				perCore = fmt.Sprintf("%.0f %%", bare.ServerCPU/e.ServerCPU*100)
+			}
+			cells := []string{
+				c.Name, number(e.PerSecond), number(e.P50), number(e.P99), number(e.ServerCPU), perCore, number(e.RedisCPU),
+			}
+			if counting {
+				cells = append(cells, lost(e))
+			}
+			row(b, cells...)
+		}
+	}
+}
+
+func lost(e endToEnd) string {
+	if e.Updates == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f %%", float64(e.LostUpdates)/float64(e.Updates)*100)
+}
+
+func (r *results) residentTable(b *strings.Builder) {
+	if len(r.Resident) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n### Resident\n\n**W5: %d sessions in the memory of one process**\n\n", r.Resident[0].Sessions)
+	row(b, "contestant", "live heap, B each", "RSS, B each", "objects each", "full GC, CPU ms", "read over bare, ns")
+	row(b, "---", "--:", "--:", "--:", "--:", "--:")
+	for _, s := range r.Resident {
+		objects, reads := "", ""
+		if s.ReadNanos > 0 {
+			objects, reads = number(s.ObjectsPerSession), number(s.ReadNanos-s.BareReadNanos)
+		}
+		row(b, r.name(s.Contestant), number(s.HeapPerSession), number(s.RSSPerSession), objects, number(s.GCMillis), reads)
+	}
+}
+
+func (r *results) versionTable(b *strings.Builder) {
+	fmt.Fprint(b, "\n### Versions\n\n")
+	row(b, "contestant", "made of")
+	row(b, "---", "---")
+	for _, c := range r.Contestants {
+		row(b, c.Name, strings.Join(c.Versions, ", "))
+	}
+}
+
+func (r *results) name(id string) string {
+	for _, c := range r.Contestants {
+		if c.ID == id {
+			return c.Name
+		}
+	}
+	return id
+}
+
+// micro returns the medians over the rounds of one contestant and workload.
+func (r *results) micro(id string, w workload) (micro, bool) {
+	var nanos, cpu, bytes, allocs, lost []float64
+	for _, m := range r.Micro {
+		if m.Contestant == id && m.Workload == w.id {
+			nanos, cpu, bytes = append(nanos, m.Nanos), append(cpu, m.CPUNanos), append(bytes, m.Bytes)
+			allocs, lost = append(allocs, m.Allocs), append(lost, m.Lost)
+		}
+	}
+	return micro{
+		Nanos: median(nanos), CPUNanos: median(cpu), Bytes: median(bytes), Allocs: median(allocs), Lost: median(lost),
+	}, len(nanos) > 0
+}
+
+// endToEnd returns the medians over the rounds of one contestant and workload. A bare framework was measured with many
+// connections and with W2's few; whichever fits w counts.
+func (r *results) endToEnd(id string, w workload) (endToEnd, bool) {
+	measured := w.id
+	for _, c := range r.Contestants {
+		if c.ID == id && c.Bare == id && w.id != count.id {
+			measured = read.id
+		}
+	}
+	var e endToEnd
+	var perSecond, p50, p99, server, redis []float64
+	for _, m := range r.EndToEnd {
+		if m.Contestant == id && m.Workload == measured {
+			perSecond, p50, p99 = append(perSecond, m.PerSecond), append(p50, m.P50), append(p99, m.P99)
+			server, redis = append(server, m.ServerCPU), append(redis, m.RedisCPU)
+			e.Updates, e.LostUpdates = e.Updates+m.Updates, e.LostUpdates+m.LostUpdates
+		}
+	}
+	e.PerSecond, e.P50, e.P99 = median(perSecond), median(p50), median(p99)
+	e.ServerCPU, e.RedisCPU = median(server), median(redis)
+	return e, len(perSecond) > 0
+}
+
+func row(b *strings.Builder, cells ...string) {
+	fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+}
+
+// number writes x with three figures, more where they stand before the point; nothing for 0 would say more than "0".
+func number(x float64) string {
+	switch size := max(x, -x); {
+	case size >= 100 || x == float64(int64(x)):
+		return thousands(int64(x + 0.5*sign(x)))
+	case size >= 10:
+		return strconv.FormatFloat(x, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(x, 'f', 2, 64)
+}
+
+func sign(x float64) float64 {
+	if x < 0 {
+		return -1
+	}
+	return 1
+}
+
+// thousands writes n with a comma at every third digit.
+func thousands(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
+}
+
+// The lines in benchmarks.md between which the tables stand.
+const (
+	tablesBegin = "<!-- tables: written by bench -->\n"
+	tablesEnd   = "<!-- end of tables -->\n"
+)
+
+// publish puts the tables into benchmarks.md and the plots and results beside it.
+func publish(r *results, tables, docs string) error {
+	path := filepath.Join(docs, "benchmarks.md")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(text), tablesBegin)
+	_, after, ok2 := strings.Cut(rest, tablesEnd)
+	if !ok || !ok2 {
+		return fmt.Errorf("bench: %s: want the lines %q and %q", path, tablesBegin, tablesEnd)
+	}
+	if err := os.WriteFile(path, []byte(before+tablesBegin+"\n"+tables+"\n"+tablesEnd+after), 0o644); err != nil {
+		return err
+	}
+	dir := filepath.Join(docs, "benchmarks")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := writeResults(r, filepath.Join(dir, "results.json")); err != nil {
+		return err
+	}
+	return writePlots(r, dir)
+}

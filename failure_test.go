@@ -1,0 +1,271 @@
+package sess_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/recover"
+	"github.com/valyala/fasthttp"
+
+	"github.com/fibersess/sess"
+)
+
+var errStore = errors.New("the server at 10.0.0.1 is on fire")
+
+// outage makes a store fail in one way.
+type outage func(ctx context.Context, call string, id sess.ID) error
+
+var outages = map[string]outage{
+	"fails": func(context.Context, string, sess.ID) error { return errStore },
+	"hangs": func(ctx context.Context, _ string, _ sess.ID) error {
+		<-ctx.Done()
+		return errors.Join(errStore, ctx.Err())
+	},
+}
+
+// only limits an outage to the calls of one name.
+func (o outage) only(name string) outage {
+	return func(ctx context.Context, call string, id sess.ID) error {
+		if call != name {
+			return nil
+		}
+		return o(ctx, call, id)
+	}
+}
+
+// TestAFailingStoreIsA503 runs in a bubble of virtual time, which also ends only when every goroutine has.
+func TestAFailingStoreIsA503(t *testing.T) {
+	for how, out := range outages {
+		for _, call := range []string{"get", "swap"} {
+			for act := range lateActs {
+				if call == "swap" && act == "touch" { // A renewal that fails costs the client nothing.
+					continue
+				}
+				t.Run(how+" "+call+" "+act, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { failOnce(t, out.only(call), "/"+act) })
+				})
+			}
+		}
+	}
+}
+
+// failOnce sends one request while the store is out, and one when it is back.
+func failOnce(t *testing.T, out outage, path string) {
+	const timeout = 300 * time.Millisecond
+	store := newSpyStore()
+	config := rolling(store)
+	config.StoreTimeout = timeout
+	var told error
+	config.ErrorHandler = func(_ *fasthttp.RequestCtx, err error) error {
+		told = err
+		return err
+	}
+	c := newClient(routed(config, lateActs))
+	c.get("/login")
+	time.Sleep(time.Minute)
+	store.ask(out)
+	start := time.Now()
+	r := c.get(path)
+	if took := time.Since(start); took > 2*timeout {
+		t.Errorf("the answer took %v, want at most %v", took, 2*timeout)
+	}
+	wantReply(t, "a request while the store is out", r, http.StatusServiceUnavailable, "Service Unavailable")
+	wantNoCookie(t, "a request while the store is out", r)
+	var e *sess.Error
+	if path != "/take" && path != "/save" && !errors.As(told, &e) || told != nil && !errors.Is(told, errStore) {
+		t.Errorf("the error that ErrorHandler was told: got %v, want one that is the store's", told)
+	}
+	store.ask(nil)
+	wantReply(t, "the next request", c.get("/user"), http.StatusOK, "ann")
+}
+
+func TestAFailedRenewalOfTheEndIsNotTheClientsBusiness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newSpyStore()
+		config := rolling(store)
+		failures := 0
+		config.Hooks.StoreError = func(sess.Event) { failures++ }
+		c := newClient(routed(config, lateActs))
+		c.get("/login")
+		time.Sleep(time.Minute)
+		store.ask(outages["fails"].only("swap"))
+		r := c.get("/user")
+		wantReply(t, "a read while writes fail", r, 200, "ann")
+		wantNoCookie(t, "a read while writes fail", r)
+		if failures != 1 {
+			t.Errorf("failures told to the hook: got %d, want 1", failures)
+		}
+	})
+}
+
+func TestADeferredSessionNobodyUsesDoesNotNoticeAFailingStore(t *testing.T) {
+	store := newSpyStore()
+	c := newClient(routed(sess.Config{Store: store, Defer: true, Rolling: true}, routes{
+		"static": func(c *fiber.Ctx, _ sess.Session) error { return c.SendString("page") },
+	}))
+	c.get("/login")
+	store.count()
+	store.ask(outages["fails"])
+	r := c.get("/static")
+	wantReply(t, "an untouched request", r, 200, "page")
+	wantNoCookie(t, "an untouched request", r)
+	if n := store.count(); n != 0 {
+		t.Errorf("store calls of an untouched request: got %d, want 0", n)
+	}
+	wantReply(t, "a request that reads", c.get("/user"), 503, "Service Unavailable")
+}
+
+// garbageStore returns ErrCorrupt for what it holds, as a store does whose records were damaged.
+type garbageStore struct{ *spyStore }
+
+func (s garbageStore) Get(context.Context, sess.ID) (*sess.Record, error) {
+	return sess.ParseRecord(`{"user":"ann","user":"eve"}`)
+}
+
+func TestACorruptRecordIsNoSession(t *testing.T) {
+	var rejected []sess.Event
+	config := sess.Config{Store: garbageStore{newSpyStore()}}
+	config.Hooks.Rejected = func(e sess.Event) { rejected = append(rejected, e) }
+	c := newClient(routed(config, lateActs))
+	c.get("/login")
+	damaged := c.id()
+	r := c.get("/user")
+	wantReply(t, "a request with a corrupt record", r, 200, "")
+	wantNoCookie(t, "a request with a corrupt record", r)
+	if len(rejected) != 1 || rejected[0].Reason != sess.ReasonCorrupt {
+		t.Errorf("events: got %v, want one with the reason corrupt", rejected)
+	}
+	wantReply(t, "a write", c.get("/set"), 200, "")
+	if c.id() == damaged {
+		t.Error("the id after a write: got that of the corrupt record, want a new one")
+	}
+}
+
+func TestAPanicOutsideOfWhichWeStandSavesNothing(t *testing.T) {
+	for _, deferred := range []bool{false, true} {
+		store := newSpyStore()
+		app := fiber.New()
+		app.Use(recover.New())
+		app.Mount("/", panicking(sess.Config{Store: store, Defer: deferred}))
+		c := newClient(app)
+		c.get("/login")
+		store.count()
+		r := c.get("/panic")
+		wantReply(t, "a panic", r, 500, "on purpose")
+		wantNoCookie(t, "a panic", r)
+		if n := store.count("swap", "set", "destroy"); n != 0 {
+			t.Errorf("writes of a request that panicked: got %d, want 0", n)
+		}
+		wantReply(t, "the session after the panic", c.get("/user"), 200, "ann")
+	}
+}
+
+func TestAPanicRecoveredInsideOfUsIsAnErrorLikeAnyOther(t *testing.T) {
+	c := newClient(panicking(sess.Config{}, recover.New()))
+	c.get("/login")
+	wantReply(t, "a panic", c.get("/panic"), 500, "on purpose")
+	wantReply(t, "the session after the panic", c.get("/user"), 200, "eve")
+
+	r := newClient(panicking(sess.Config{}, recover.New())).get("/panic")
+	if len(r.setCookie) != 2 {
+		t.Errorf("a panic in a request that made a session: got %d Set-Cookie lines, want 2", len(r.setCookie))
+	}
+}
+
+// panicking is an app whose handler writes and then panics.
+func panicking(config sess.Config, inside ...fiber.Handler) *fiber.App {
+	app := routed(config, nil)
+	for _, h := range inside {
+		app.Use(h)
+	}
+	app.Get("/panic", func(c *fiber.Ctx) error {
+		sess.Set(sess.From(c), "user", "eve")
+		panic("on purpose")
+	})
+	return app
+}
+
+func TestAPanicInACallbackLeavesNothingLocked(t *testing.T) {
+	for _, where := range []string{"Update", "Valid", "BeforeSave", "TTLFunc", "Rejected", "Saved", "GenerateID", "ErrorHandler"} {
+		t.Run(where, func(t *testing.T) {
+			armed := false
+			fuse := func() {
+				if armed {
+					armed = false
+					panic("in " + where)
+				}
+			}
+			at := func(name string) {
+				if where == name {
+					fuse()
+				}
+			}
+			store := newSpyStore()
+			config := sess.Config{
+				Store:      store,
+				Valid:      func(*fasthttp.RequestCtx, sess.Session) bool { at("Valid"); return true },
+				BeforeSave: func(*fasthttp.RequestCtx, sess.Session) error { at("BeforeSave"); return nil },
+				TTLFunc:    func(sess.Session) time.Duration { at("TTLFunc"); return time.Hour },
+				GenerateID: func() (string, error) { at("GenerateID"); return strings.Repeat("g", 16+store.count()), nil },
+				ErrorHandler: func(_ *fasthttp.RequestCtx, err error) error {
+					at("ErrorHandler")
+					return err
+				},
+			}
+			config.Hooks.Saved = func(sess.Event) { at("Saved") }
+			config.Hooks.Rejected = func(sess.Event) { at("Rejected") }
+			var kept sess.Session
+			app := fiber.New()
+			app.Use(recover.New())
+			app.Mount("/", routed(config, routes{
+				"act": func(_ *fiber.Ctx, s sess.Session) error {
+					kept = s
+					switch {
+					case where == "GenerateID":
+						s.Regenerate()
+					case where == "ErrorHandler" && armed:
+						store.ask(outages["fails"])
+					}
+					sess.Update(s, "n", func(n int, _ bool) int { at("Update"); return n + 1 })
+					return nil
+				},
+			}))
+			c := newClient(app)
+			c.get("/login")
+			sender := c
+			if where == "Rejected" {
+				sender = c.holding("unknown")
+			}
+			armed = true
+			wantReply(t, "the panic", sender.get("/act"), 500, "in "+where)
+			if armed {
+				t.Fatalf("the callback %s never ran", where)
+			}
+			store.ask(nil)
+			_ = kept.Err() // Would wait for ever on a lock that was kept.
+			wantReply(t, "the next request", c.get("/user"), 200, "ann")
+			wantReply(t, "the next write", c.get("/act"), 200, "")
+		})
+	}
+}
+
+func TestAHandlersErrorSavesAndKeepsTheCookie(t *testing.T) {
+	c := newClient(routed(sess.Config{}, routes{
+		"fail": func(_ *fiber.Ctx, s sess.Session) error {
+			sess.Set(s, "user", "bob")
+			return fiber.NewError(http.StatusForbidden, "no")
+		},
+	}))
+	r := c.get("/fail")
+	wantReply(t, "a failing handler", r, 403, "no")
+	if len(r.setCookie) != 2 {
+		t.Errorf("a failing handler: got %d Set-Cookie lines, want 2", len(r.setCookie))
+	}
+	wantReply(t, "what it wrote", c.get("/user"), 200, "bob")
+}

@@ -1,0 +1,134 @@
+package sess
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/redis/rueidis"
+)
+
+// Storage returns a fiber.Storage on the connections of s, for Fiber's own middleware: csrf, limiter, cache,
+// idempotency. Every key gets the prefix, which keeps these apart from each other and from the sessions; it panics if
+// the prefix is empty, or if it begins with that of the sessions or the other way round.
+//
+// Each call has a second. Close does nothing, since the connections are the store's; Reset removes what is under the
+// prefix and nothing else, in steps, so what is set meanwhile may stay.
+func (s *RueidisStore) Storage(prefix string) fiber.Storage {
+	if prefix == "" {
+		panic(`sess: Storage: prefix is empty; want one of its own, such as "csrf:", or Reset would remove the sessions`)
+	}
+	if strings.HasPrefix(prefix, s.prefix) || strings.HasPrefix(s.prefix, prefix) {
+		panic(fmt.Sprintf("sess: Storage: prefix %q overlaps %q, the sessions' own; want one that does not", prefix, s.prefix))
+	}
+	return &rueidisStorage{s, prefix}
+}
+
+// rueidisStorage copies every key and value: they are often views of a request, and a command that was given up may be
+// sent when the request is long over.
+type rueidisStorage struct {
+	store  *RueidisStore
+	prefix string
+}
+
+// Get returns a copy of the value under key, nil if there is none.
+func (r *rueidisStorage) Get(key string) ([]byte, error) {
+	if key == "" {
+		return nil, nil
+	}
+	key = r.prefix + key
+	s := r.store
+	return run(context.Background(), s, "storage get", func(ctx context.Context) (value []byte, err error) {
+		err = s.retry(ctx, func() error {
+			text, err := s.client.Do(ctx, s.client.B().Get().Key(key).Build()).ToString()
+			value = []byte(text)
+			return err
+		})
+		if rueidis.IsRedisNil(err) {
+			return nil, nil
+		}
+		return value, err
+	})
+}
+
+// Set keeps value under key for ttl; 0 is for ever, less than 0 has passed already. An empty key or value is ignored.
+func (r *rueidisStorage) Set(key string, value []byte, ttl time.Duration) error {
+	if key == "" || len(value) == 0 {
+		return nil
+	}
+	if ttl < 0 {
+		return r.Delete(key)
+	}
+	set := r.store.client.B().Set().Key(r.prefix + key).Value(string(value))
+	if ttl == 0 {
+		return r.write("storage set", set.Build())
+	}
+	return r.write("storage set", set.PxMilliseconds(millis(ttl)).Build())
+}
+
+// Delete removes what is under key.
+func (r *rueidisStorage) Delete(key string) error {
+	if key == "" {
+		return nil
+	}
+	return r.write("storage delete", r.store.client.B().Unlink().Key(r.prefix+key).Build())
+}
+
+// write sends a command, again if the server surely did nothing.
+func (r *rueidisStorage) write(op string, command rueidis.Completed) error {
+	s := r.store
+	command = command.Pin()
+	_, err := run(context.Background(), s, op, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.retryUnsent(ctx, func() error { return s.client.Do(ctx, command).Error() })
+	})
+	return err
+}
+
+// Reset removes everything under the prefix. It asks every server for keys, replicas too, and removes them where they
+// live.
+func (r *rueidisStorage) Reset() error {
+	var errs []error
+	for _, node := range r.store.client.Nodes() {
+		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
+			next, err := r.resetStep(node, cursor)
+			if err != nil {
+				errs = append(errs, err)
+				break
+			}
+			cursor = next
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// resetStep removes what one SCAN finds.
+func (r *rueidisStorage) resetStep(node rueidis.Client, cursor uint64) (next uint64, err error) {
+	const keysAtATime = 512
+	s := r.store
+	return run(context.Background(), s, "storage reset", func(ctx context.Context) (uint64, error) {
+		scan := node.B().Scan().Cursor(cursor).Match(globEscape(r.prefix) + "*").Count(keysAtATime).Build()
+		found, err := node.Do(ctx, scan).AsScanEntry()
+		if err != nil {
+			return 0, err
+		}
+		unlinks := make(rueidis.Commands, len(found.Elements))
+		for i, key := range found.Elements {
+			unlinks[i] = s.client.B().Unlink().Key(key).Build()
+		}
+		for _, reply := range s.client.DoMulti(ctx, unlinks...) {
+			if err := reply.Error(); err != nil {
+				return 0, err
+			}
+		}
+		return found.Cursor, nil
+	})
+}
+
+// globEscape returns the pattern that matches s alone.
+var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace
+
+// Close does nothing: the connections are the store's.
+func (r *rueidisStorage) Close() error { return nil }
