@@ -2,6 +2,7 @@ package sess_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -31,7 +32,7 @@ func sentinels(s *redistest.Sentinel) rueidis.ClientOption {
 
 // quick makes the subtests that poll, where the server reports nothing, wait less.
 func quick(c sess.RueidisConfig) sess.RueidisConfig {
-	c.MaxStale = 200e6
+	c.MaxStale = 200 * time.Millisecond
 	return c
 }
 
@@ -54,6 +55,7 @@ func TestRueidisStoreKeepsEveryPromise(t *testing.T) {
 			suite = sesstest.TestStore
 		}
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			suite(t, func(t *testing.T) sess.Store { return openRueidis(t, addresses(server.Addr), c.config) })
 		})
 	}
