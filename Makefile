@@ -8,7 +8,7 @@ GOLANGCI_VERSION := v2.6.2
 .PHONY: test deps fuzz lint examples bench
 
 test: deps
-	go test -race -shuffle=on -timeout 10m ./...
+	go test -race -shuffle=on -timeout 20m ./...
 
 deps:
 	@command -v redis-server >/dev/null || sh .ci/install-redis

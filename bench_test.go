@@ -43,9 +43,11 @@ func BenchmarkRequest(b *testing.B) {
 
 func run(b *testing.B, r *replay) {
 	b.ReportAllocs()
+	start := cpuTime()
 	for b.Loop() {
 		r.run()
 	}
+	b.ReportMetric(float64(cpuTime()-start)/float64(b.N), "cpu-ns/op")
 }
 
 // tenKeys is a session of ten keys, of which "user" and "count" are read.

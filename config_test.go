@@ -262,3 +262,14 @@ func TestRule17TheMemoryStoreWarnsOnceInProduction(t *testing.T) {
 		})
 	}
 }
+
+func TestATransportsTokenMayHoldAnIDWithDots(t *testing.T) {
+	site := newSite(t, sess.Config{
+		Transport:  sess.HeaderTransport("X-Session"),
+		GenerateID: func() (string, error) { return "an.id.with.dots.in.it", nil },
+	})
+	b := site.browser(t)
+	token := b.visit(setN).header.Get("X-Session")
+	b.prepare = func(r *fasthttp.Request) { r.Header.Set("X-Session", token) }
+	wantValue(b, "n", 1)
+}
