@@ -241,6 +241,40 @@ func TestRueidisDeadlinesHoldWhenTheServerHangs(t *testing.T) {
 	eventually(t, "nothing is in flight", func() bool { return s.Stats().InFlight == 0 })
 }
 
+// TestRueidisAbandonedCommandKeepsItsSlot sends as many commands as may be in flight and gives them up. They are under
+// way all the same: another one is not sent.
+func TestRueidisAbandonedCommandKeepsItsSlot(t *testing.T) {
+	const slots = 4
+	server := redistest.Start(t)
+	option := addresses(server.Addr)
+	option.ConnWriteTimeout = time.Minute // the connection is not given up
+	proxy := redistest.NewProxy(t, server.Addr)
+	option.InitAddress = []string{proxy.Addr}
+	s := openRueidis(t, option, sess.RueidisConfig{MaxInFlight: slots})
+	id := redisID(t, "abandoned")
+	proxy.Hold(redistest.Down)
+	giveUp := func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := s.Refresh(ctx, id); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Refresh: got the error %v, want context.DeadlineExceeded", err)
+		}
+	}
+	for n := range slots {
+		giveUp()
+		if got := s.Stats().InFlight; got != n+1 {
+			t.Errorf("in flight after %d commands that were given up: got %d", n+1, got)
+		}
+	}
+	server.Do("CONFIG", "RESETSTAT")
+	giveUp()
+	if got := server.Info("commandstats")["cmdstat_get"]; got != "" {
+		t.Errorf("GET commands beyond what may be in flight: got %s, want none", got)
+	}
+	proxy.Release(redistest.Down)
+	eventually(t, "nothing is in flight", func() bool { return s.Stats().InFlight == 0 })
+}
+
 // TestRueidisWithoutDeadlineDoesNotWaitForEver calls under a context that never ends.
 func TestRueidisWithoutDeadlineDoesNotWaitForEver(t *testing.T) {
 	server := redistest.Start(t)

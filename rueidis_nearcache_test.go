@@ -1,6 +1,7 @@
 package sess_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -224,6 +225,27 @@ func TestRueidisHalfOpenConnectionServesNoLongerThanMaxStale(t *testing.T) {
 	})
 }
 
+// TestRueidisDemotedMasterVouchesForNothing makes a replica of the server, of a master that is not there: it keeps its
+// data and its connections, and does not hear what changes.
+func TestRueidisDemotedMasterVouchesForNothing(t *testing.T) {
+	const maxStale = 200 * time.Millisecond
+	server := redistest.Start(t)
+	s := openRueidis(t, addresses(server.Addr), sess.RueidisConfig{MaxStale: maxStale})
+	id := redisID(t, "demoted")
+	put(server, id, version(t, 1))
+	cache(t, s, id)
+	server.Do("REPLICAOF", "127.0.0.1", "1")
+	demoted := time.Now()
+	for now := demoted; now.Sub(demoted) < 3*maxStale; now = time.Now() {
+		s.Get(t.Context(), id)
+		if _, ok := s.Peek(id, now); ok && now.Sub(demoted) > maxStale {
+			t.Fatalf("%v after the server was demoted the near cache serves what it said, want at most %v", now.Sub(demoted), maxStale)
+		}
+	}
+	server.Do("REPLICAOF", "NO", "ONE")
+	cache(t, s, id)
+}
+
 func TestRueidisHitsContinueWhileNothingHappens(t *testing.T) {
 	server := redistest.Start(t)
 	s := openRueidis(t, addresses(server.Addr), sess.RueidisConfig{MaxStale: 200 * time.Millisecond})
@@ -240,19 +262,38 @@ func TestRueidisHitsContinueWhileNothingHappens(t *testing.T) {
 	}
 }
 
-// TestRueidisRefreshIsNeverFollowedByOlder reads past a cache that hears of nothing.
+// TestRueidisRefreshIsNeverFollowedByOlder loses the report of a change, and nothing else.
 func TestRueidisRefreshIsNeverFollowedByOlder(t *testing.T) {
+	const report = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$16\r\nkoa:sess:refresh\r\n"
 	server := redistest.Start(t)
-	s := openRueidis(t, addresses(server.Addr))
+	option := addresses(server.Addr)
+	var lost atomic.Int64
+	option.DialCtxFn = rewriting(nil, func(b []byte) []byte {
+		lost.Add(int64(bytes.Count(b, []byte(report))))
+		return bytes.ReplaceAll(b, []byte(report), nil)
+	})
+	s := openRueidis(t, option)
 	id := redisID(t, "refresh")
-	for v := range 200 {
-		put(server, id, version(t, v))
-		r, err := s.Refresh(t.Context(), id)
-		if err != nil || versionOf(t, r) != v {
-			t.Fatalf("Refresh: got (%v, %v), want version %d", r, err, v)
-		}
-		wantVersion(t, s, id, v, "after Refresh")
-		s.Get(t.Context(), id)
+	put(server, id, version(t, 0))
+	cache(t, s, id)
+	put(server, id, version(t, 1))
+	eventually(t, "the report is lost", func() bool { return lost.Load() > 0 })
+	wantVersion(t, s, id, 0, "after a change that nobody reported")
+
+	r, err := s.Refresh(t.Context(), id)
+	if err != nil || versionOf(t, r) != 1 {
+		t.Fatalf("Refresh: got (%v, %v), want version 1", r, err)
+	}
+	wantVersion(t, s, id, 1, "after Refresh")
+
+	cache(t, s, id)
+	server.Do("DEL", "koa:sess:refresh")
+	eventually(t, "the report is lost", func() bool { return lost.Load() > 1 })
+	if _, err := s.Refresh(t.Context(), id); !errors.Is(err, sess.ErrNotFound) {
+		t.Errorf("Refresh of what is gone: got the error %v, want ErrNotFound", err)
+	}
+	if _, err := s.Get(t.Context(), id); !errors.Is(err, sess.ErrNotFound) {
+		t.Errorf("Get after Refresh found nothing: got the error %v, want ErrNotFound", err)
 	}
 }
 

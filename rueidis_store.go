@@ -250,17 +250,13 @@ func (s *RueidisStore) fly(ctx context.Context, f *flight) {
 	}()
 }
 
-// write runs a command that may change id's record. When it returns, whatever the outcome, the near cache has
-// forgotten what was there before; also when the command was given up and its end comes later.
+// write runs a command that may change id's record. When it returns, whatever the outcome, the near cache has forgotten
+// what was read before. What a command changes that was given up is reported like the change of somebody else.
 func (s *RueidisStore) write(ctx context.Context, id ID, op string, f func(ctx context.Context) (*Record, error)) (*Record, error) {
-	if s.cache == nil {
-		return run(ctx, s, op, f)
-	}
-	defer s.cache.invalidate(id)
-	return run(ctx, s, op, func(ctx context.Context) (*Record, error) {
+	if s.cache != nil {
 		defer s.cache.invalidate(id)
-		return f(ctx)
-	})
+	}
+	return run(ctx, s, op, f)
 }
 
 func (s *RueidisStore) key(id ID) string {
