@@ -157,6 +157,7 @@ func TestALogoutInOneEndsTheSessionInTheOther(t *testing.T) {
 		// A copy of the cookies is worth nothing on either side, and its id is not taken over.
 		got := thief.sess(func(s sess.Session) any { return []any{s.Exists(), s.Has("user")} })
 		wantEqual(t, "session of a copied cookie in sess after the logout in "+name, got.body, "[false,false]")
+		wantEqual(t, "cookies of sess for a session that ended in "+name, len(got.setCookies), 0)
 		got = thief.koa(`ctx.session.n = 1; return ctx.session.user ?? null`)
 		wantEqual(t, "user of a copied cookie in Koa after the logout in "+name, got.body, "null")
 		if thief.key() == key {
@@ -204,6 +205,24 @@ func TestTheFirstKoaSessIsServedToo(t *testing.T) {
 	wantEqual(t, "user and n in koa-sess", got.body, `["ada",2]`)
 	v.sess(func(s sess.Session) any { sess.Set(s, "n", 3); return nil })
 	wantEqual(t, "TTL after a save with koa-sess's own maxAge", v.ttl(), 90)
+}
+
+func TestSessionsOutliveKoa(t *testing.T) {
+	w := newWorld(t, setup{})
+	v := w.visitor()
+	v.koa(`ctx.session.n = 1`)
+	id := v.cookie("koa.sid")
+
+	w.sess = w.startSess(setup{koaIsGone: true, config: func(c *sess.Config) {
+		c.Keys = []sess.Key{sess.SHA256Key(appKeys[0]), sess.SHA1Key(appKeys[0])}
+	}})
+	got := v.sess(func(s sess.Session) any { n, _ := sess.Get[int](s, "n"); return n })
+	wantEqual(t, "n", got.body, "1")
+	wantEqual(t, "id", v.cookie("koa.sid"), id)
+	wantEqual(t, "length of the new signature", len(v.cookie("koa.sid.sig")), 43)
+	v.sess(func(s sess.Session) any { sess.Set(s, "n", 2); return nil })
+	wantEqual(t, "n in Redis", member(t, v.record(), "n"), "2")
+	wantEqual(t, "TTL", v.ttl(), 86400)
 }
 
 // The near cache hears from Redis when Koa writes, and shows it within MaxStale, one second by default.

@@ -39,6 +39,7 @@ type setup struct {
 	koaOptions map[string]any     // of koa-generic-session
 	koaSess    bool               // run koa-sess 0.4.1 in its place
 	config     func(*sess.Config) // changes the Config of the sess app
+	koaIsGone  bool               // run sess as it is without Koa
 	near       bool               // keep the near cache, which may be a millisecond behind Koa
 }
 
@@ -126,7 +127,7 @@ func (w *world) startSess(s setup) *sessApp {
 	w.t.Helper()
 	store, err := sess.NewRueidisStore(
 		rueidis.ClientOption{InitAddress: []string{w.redis.Addr}},
-		sess.RueidisConfig{Koa: true, NoNearCache: !s.near},
+		sess.RueidisConfig{Koa: !s.koaIsGone, NoNearCache: !s.near},
 	)
 	if err != nil {
 		w.t.Fatalf("NewRueidisStore: got the error %v, want nil", err)
@@ -137,7 +138,7 @@ func (w *world) startSess(s setup) *sessApp {
 		Store:  store,
 		Keys:   sess.Keys(appKeys...),
 		Cookie: sess.Cookie{MaxAge: 24 * time.Hour},
-		Koa:    true,
+		Koa:    !s.koaIsGone,
 		Hooks: sess.Hooks{Dropped: func(e sess.Event) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
