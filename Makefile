@@ -2,10 +2,12 @@
 # make fuzz     each fuzz target for FUZZTIME (default 20s)
 # make lint     go vet, gofmt and golangci-lint
 # make examples build every example
+# make interop  the real Koa middleware and sess on one Redis (Node 18 or newer)
+# make bench    see bench/README.md
 FUZZTIME ?= 20s
 GOLANGCI_VERSION := v2.6.2
 
-.PHONY: test deps fuzz lint examples bench
+.PHONY: test deps fuzz lint examples interop bench
 
 test: deps
 	go test -race -shuffle=on -timeout 20m ./...
@@ -24,6 +26,10 @@ lint:
 
 examples:
 	go build -o /dev/null ./examples/...
+
+interop: deps
+	@command -v npm >/dev/null || sh .ci/install-node
+	cd interop && npm ci --no-audit --no-fund && go test -shuffle=on -timeout 10m ./...
 
 bench:
 	$(MAKE) -C bench
