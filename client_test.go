@@ -4,12 +4,14 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -24,8 +26,8 @@ type client struct {
 	jar     map[string]string
 }
 
-// answer is what a client was answered.
-type answer struct {
+// response is what a client was answered.
+type response struct {
 	status    int
 	body      string
 	setCookie []string
@@ -50,14 +52,14 @@ func (c *client) holding(id string) *client {
 }
 
 // get sends one request and resets its context, as the server does when the response has left.
-func (c *client) get(uri string) answer {
+func (c *client) get(uri string) response {
 	var ctx fasthttp.RequestCtx
 	ctx.Request.SetRequestURI(uri)
 	for name, value := range c.jar {
 		ctx.Request.Header.SetCookie(name, value)
 	}
 	c.handler(&ctx)
-	r := answer{status: ctx.Response.StatusCode(), body: string(ctx.Response.Body())}
+	r := response{status: ctx.Response.StatusCode(), body: string(ctx.Response.Body())}
 	for name, line := range ctx.Response.Header.Cookies() {
 		r.setCookie = append(r.setCookie, string(line))
 		value, _, _ := strings.Cut(strings.TrimPrefix(string(line), string(name)+"="), ";")
@@ -116,23 +118,23 @@ func newHTTPClient(t *testing.T) *http.Client {
 }
 
 // fetch sends one request over HTTP.
-func fetch(t *testing.T, browser *http.Client, url string) answer {
+func fetch(t *testing.T, browser *http.Client, url string) response {
 	t.Helper()
 	res, err := browser.Get(url)
 	if err != nil {
 		t.Errorf("GET: got the error %v, want a response", err)
-		return answer{}
+		return response{}
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Errorf("GET: reading the body: got the error %v, want none", err)
 	}
-	return answer{res.StatusCode, string(body), res.Header.Values("Set-Cookie")}
+	return response{res.StatusCode, string(body), res.Header.Values("Set-Cookie")}
 }
 
 // wantReply checks status and body.
-func wantReply(t *testing.T, what string, got answer, status int, body string) {
+func wantReply(t *testing.T, what string, got response, status int, body string) {
 	t.Helper()
 	if got.status != status || got.body != body {
 		t.Errorf("%s: got %d %q, want %d %q", what, got.status, got.body, status, body)
@@ -140,22 +142,25 @@ func wantReply(t *testing.T, what string, got answer, status int, body string) {
 }
 
 // wantNoCookie checks that the response leaves the client's cookies alone.
-func wantNoCookie(t *testing.T, what string, got answer) {
+func wantNoCookie(t *testing.T, what string, got response) {
 	t.Helper()
 	if len(got.setCookie) != 0 {
 		t.Errorf("%s: got %d Set-Cookie lines, want none", what, len(got.setCookie))
 	}
 }
 
+// routes are the handlers of an app, each by its path without the slash.
+type routes = map[string]func(c *fiber.Ctx, s sess.Session) error
+
 // routed is an app whose path /name runs the handler of that name behind the session middleware.
-func routed(config sess.Config, routes map[string]func(c *fiber.Ctx, s sess.Session) error) *fiber.App {
+func routed(config sess.Config, handlers routes) *fiber.App {
 	if config.Store == nil {
 		config.Store = sess.NewMemoryStore()
 	}
 	config.Keys = sess.Keys(clientKey)
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
 	app.Use(named, sess.New(config))
-	for name, handler := range routes {
+	for name, handler := range handlers {
 		app.Get("/"+name, func(c *fiber.Ctx) error { return handler(c, sess.From(c)) })
 	}
 	app.Get("/login", func(c *fiber.Ctx) error {
@@ -166,9 +171,53 @@ func routed(config sess.Config, routes map[string]func(c *fiber.Ctx, s sess.Sess
 		sess.From(c).Destroy()
 		return nil
 	})
+	app.Get("/exists", func(c *fiber.Ctx) error { return c.SendString(fmt.Sprint(sess.From(c).Exists())) })
 	app.Get("/user", func(c *fiber.Ctx) error {
 		user, _ := sess.Get[string](sess.From(c), "user")
 		return c.SendString(user)
 	})
 	return app
+}
+
+// lateActs are what a request can do with a session that another request ends.
+var lateActs = routes{
+	"set": func(_ *fiber.Ctx, s sess.Session) error {
+		sess.Set(s, "late", true)
+		return nil
+	},
+	"update": func(_ *fiber.Ctx, s sess.Session) error {
+		sess.Update(s, "n", func(n int, _ bool) int { return n + 1 })
+		return nil
+	},
+	"take": func(_ *fiber.Ctx, s sess.Session) error {
+		_, _, err := sess.Take[string](s, "user")
+		return err
+	},
+	"touch": func(*fiber.Ctx, sess.Session) error { return nil },
+	"clear": func(_ *fiber.Ctx, s sess.Session) error {
+		s.Clear()
+		return nil
+	},
+	"setcookie": func(_ *fiber.Ctx, s sess.Session) error {
+		cookie := s.Cookie()
+		cookie.MaxAge = time.Hour
+		return s.SetCookie(cookie)
+	},
+	"forcesave": func(_ *fiber.Ctx, s sess.Session) error {
+		s.ForceSave()
+		return nil
+	},
+	"save": func(_ *fiber.Ctx, s sess.Session) error {
+		sess.Set(s, "late", true)
+		return s.Save()
+	},
+	"regenerate": func(_ *fiber.Ctx, s sess.Session) error {
+		s.Regenerate()
+		return nil
+	},
+}
+
+// rolling is a configuration in which every request writes.
+func rolling(store sess.Store) sess.Config {
+	return sess.Config{Store: store, TTL: time.Hour, Rolling: true, RollingAlways: true}
 }

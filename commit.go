@@ -20,7 +20,7 @@ var errRenewed = errors.New("sess: renewed")
 func (st *state) commit() error {
 	st.lock()
 	defer st.mu.Unlock()
-	if st.orphaned() {
+	if !st.touched || st.orphaned() {
 		return nil
 	}
 	if st.base == nil && st.fiberCtx != nil && !st.m.local && st.dirty() {

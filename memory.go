@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -20,8 +19,8 @@ import (
 // begins to evict when it is about 97 % full.
 //
 // No goroutine cleans up. An expired session is gone for every method at once; its memory is freed by writes, each of
-// which looks at 16 places for expired sessions, so that a pass through the store ends before a sixteenth of it was
-// replaced.
+// which looks at the next 16 places of a shard for expired sessions. A store that is not written to any more keeps
+// what it has.
 //
 // A session costs three objects, its record, the record's text and an entry of 96 bytes, and 21 to 43 bytes of table.
 //
@@ -235,175 +234,4 @@ func tell(watches []*watch) {
 			}
 		}
 	}()
-}
-
-// shard is a store of its own for the ids whose hash begins with its number. The lock guards every field but max.
-type shard struct {
-	mu       sync.Mutex
-	table    table
-	max      int    // entries; constant
-	hand     uint32 // the place the next sweep begins at
-	clock    uint64 // counts uses; an entry's used is the clock of its last use
-	watchers map[ID]map[*watch]struct{}
-	_        [48]byte // shards fill 128 bytes: neighbours do not share a cache line
-}
-
-func (sh *shard) len() int {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return sh.table.n
-}
-
-func (sh *shard) get(hash uint32, id *ID, now int64) *Record {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	i, ok := sh.table.find(hash, id)
-	if !ok {
-		return nil
-	}
-	return sh.use(i, now)
-}
-
-// use returns the record at place i, if it has not expired, and notes its use.
-func (sh *shard) use(i uint32, now int64) *Record {
-	e := sh.table.slots[i].entry
-	if e.end <= now {
-		return nil
-	}
-	sh.clock++
-	e.used = sh.clock
-	return e.record
-}
-
-func (sh *shard) set(hash uint32, id *ID, next *Record, life lifespan, ev *events) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	sh.sweep(life.now, ev)
-	sh.put(hash, id, next, life, ev)
-}
-
-func (sh *shard) swap(hash uint32, id *ID, old, next *Record, life lifespan, ev *events) (*Record, error) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	sh.sweep(life.now, ev)
-	var current *Record
-	if i, ok := sh.table.find(hash, id); ok {
-		current = sh.use(i, life.now)
-	}
-	switch {
-	case current == nil && old != nil:
-		return nil, ErrNotFound
-	case current != nil && !sameBytes(old, current):
-		return current, nil
-	}
-	sh.put(hash, id, next, life, ev)
-	return next, nil
-}
-
-// sameBytes reports whether old, which may be nil, has the bytes of current.
-func sameBytes(old, current *Record) bool {
-	return old == current || old != nil && old.JSON() == current.JSON()
-}
-
-// put keeps next under id or, if next is nil or has expired, nothing.
-func (sh *shard) put(hash uint32, id *ID, next *Record, life lifespan, ev *events) {
-	i, ok := sh.table.find(hash, id)
-	if next == nil || life.end <= life.now {
-		if ok {
-			sh.remove(i, ev)
-		}
-		return
-	}
-	sh.clock++
-	if ok {
-		e := sh.table.slots[i].entry
-		e.record, e.end, e.used = next, life.end, sh.clock
-		sh.table.slots[i].end = coarse(life.end)
-	} else {
-		if sh.table.n >= sh.max {
-			sh.evict(life.now, ev)
-		}
-		sh.table.insert(hash, &entry{id: *id, record: next, end: life.end, used: sh.clock})
-	}
-	sh.note(id, ev)
-}
-
-// remove empties place i, to which its neighbour may then move.
-func (sh *shard) remove(i uint32, ev *events) {
-	sh.note(&sh.table.slots[i].entry.id, ev)
-	sh.table.remove(i)
-}
-
-// note remembers to tell the watchers of id.
-func (sh *shard) note(id *ID, ev *events) {
-	if len(sh.watchers) == 0 {
-		return
-	}
-	for w := range sh.watchers[*id] {
-		ev.watches = append(ev.watches, w)
-	}
-}
-
-// sample is how many places a sweep looks at, and how many entries an eviction compares.
-const sample = 16
-
-// sweep removes what has expired at the next places. It reads the table alone, 256 bytes of it, and no entry that it
-// does not remove.
-func (sh *shard) sweep(now int64, ev *events) {
-	t := &sh.table
-	for range min(sample, len(t.slots)) {
-		sh.hand &= t.mask()
-		if t.slots[sh.hand].expired(now) {
-			sh.remove(sh.hand, ev) // and look here again
-		} else {
-			sh.hand++
-		}
-	}
-	t.shrink()
-}
-
-// evict removes the least recently used of the next entries. One that has expired goes first, and is no eviction.
-func (sh *shard) evict(now int64, ev *events) {
-	t := &sh.table
-	victim, seen := uint32(0), 0
-	for at := range uint32(len(t.slots)) {
-		i := (sh.hand + at) & t.mask()
-		e := t.slots[i].entry
-		if e == nil {
-			continue
-		}
-		if e.end <= now {
-			sh.remove(i, ev)
-			return
-		}
-		if seen == 0 || e.used < t.slots[victim].entry.used {
-			victim = i
-		}
-		if seen++; seen == sample {
-			break
-		}
-	}
-	ev.evicted = t.slots[victim].entry.id
-	sh.remove(victim, ev)
-}
-
-func (sh *shard) watch(w *watch) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.watchers == nil {
-		sh.watchers = map[ID]map[*watch]struct{}{}
-	}
-	if sh.watchers[w.id] == nil {
-		sh.watchers[w.id] = map[*watch]struct{}{}
-	}
-	sh.watchers[w.id][w] = struct{}{}
-}
-
-func (sh *shard) unwatch(w *watch) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	delete(sh.watchers[w.id], w)
-	if len(sh.watchers[w.id]) == 0 {
-		delete(sh.watchers, w.id)
-	}
 }

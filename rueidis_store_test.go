@@ -2,6 +2,7 @@ package sess_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -31,7 +32,7 @@ func sentinels(s *redistest.Sentinel) rueidis.ClientOption {
 
 // quick makes the subtests that poll, where the server reports nothing, wait less.
 func quick(c sess.RueidisConfig) sess.RueidisConfig {
-	c.MaxStale = 200e6
+	c.MaxStale = 200 * time.Millisecond
 	return c
 }
 
@@ -49,8 +50,13 @@ func TestRueidisStoreKeepsEveryPromise(t *testing.T) {
 		{"no prefix", sess.RueidisConfig{NoPrefix: true}},
 		{"few in flight", sess.RueidisConfig{MaxInFlight: 2}},
 	} {
+		suite := sesstest.TestStoreBriefly
+		if c.name == "near cache" || c.name == "Koa" {
+			suite = sesstest.TestStore
+		}
 		t.Run(c.name, func(t *testing.T) {
-			sesstest.TestStore(t, func(t *testing.T) sess.Store { return openRueidis(t, addresses(server.Addr), c.config) })
+			t.Parallel()
+			suite(t, func(t *testing.T) sess.Store { return openRueidis(t, addresses(server.Addr), c.config) })
 		})
 	}
 	t.Run("client of the application's", func(t *testing.T) {
@@ -59,7 +65,7 @@ func TestRueidisStoreKeepsEveryPromise(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(client.Close)
-		sesstest.TestStore(t, func(t *testing.T) sess.Store {
+		sesstest.TestStoreBriefly(t, func(t *testing.T) sess.Store {
 			s, err := sess.NewRueidisStoreFromClient(client, quick(sess.RueidisConfig{}))
 			if err != nil {
 				t.Fatal(err)
@@ -73,7 +79,7 @@ func TestRueidisStoreKeepsEveryPromise(t *testing.T) {
 func TestRueidisStoreKeepsEveryPromiseOnACluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3, 1)
 	for _, koa := range []bool{false, true} {
-		sesstest.TestStore(t, func(t *testing.T) sess.Store {
+		sesstest.TestStoreBriefly(t, func(t *testing.T) sess.Store {
 			return openRueidis(t, addresses(cluster.Addrs()...), sess.RueidisConfig{Koa: koa})
 		})
 	}
@@ -82,6 +88,6 @@ func TestRueidisStoreKeepsEveryPromiseOnACluster(t *testing.T) {
 func TestRueidisStoreKeepsEveryPromiseOnASentinelPair(t *testing.T) {
 	s := redistest.StartSentinel(t)
 	for _, koa := range []bool{false, true} {
-		sesstest.TestStore(t, func(t *testing.T) sess.Store { return openRueidis(t, sentinels(s), sess.RueidisConfig{Koa: koa}) })
+		sesstest.TestStoreBriefly(t, func(t *testing.T) sess.Store { return openRueidis(t, sentinels(s), sess.RueidisConfig{Koa: koa}) })
 	}
 }

@@ -278,7 +278,7 @@ func (s Session) enter() bool {
 		st.mu.Unlock()
 		return false
 	}
-	st.used = true
+	st.used, st.touched = true, true
 	return true
 }
 

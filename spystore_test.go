@@ -177,3 +177,17 @@ func takeTurns(store *spyStore, order, turns int, a, b func()) {
 		synctest.Wait()
 	}
 }
+
+// wantLive checks how many of all ids that the store has ever held are sessions now, and returns those.
+func wantLive(t *testing.T, store *spyStore, c *client, want int) (live []string) {
+	t.Helper()
+	for _, id := range store.stored() {
+		if c.holding(id.Value()).get("/exists").body == "true" {
+			live = append(live, id.Value())
+		}
+	}
+	if len(live) != want {
+		t.Errorf("live sessions: got %d, want %d", len(live), want)
+	}
+	return live
+}

@@ -28,22 +28,30 @@ type state struct {
 
 	reset atomic.Bool // Close was called. Set before mu is taken, which a load may hold for as long as a StoreTimeout.
 
-	request
+	frame
+	work
 }
 
-// request is the part of a state that one request fills, and the next one finds empty.
-type request struct {
-	active   bool // the middleware's frame runs
-	closed   bool // the request was reset
-	outer    *state
-	ctx      *fasthttp.RequestCtx
-	fiberCtx *fiber.Ctx
-	base     context.Context // parent of the store's deadlines; nil: Background
-	at       time.Time
+// frame is the part of a state that every request fills, and the next one finds empty.
+type frame struct {
+	active    bool // the middleware's frame runs
+	committed bool // the frame has decided; later writes need Save
+	closed    bool // the request was reset
+	loaded    bool // the presented id was looked up, or there is none
+	touched   bool // work is no longer empty
+	used      bool // a handler looked at the session
+	outer     *state
+	ctx       *fasthttp.RequestCtx
+	fiberCtx  *fiber.Ctx
+}
+
+// work is the part of a request that only one with a session fills: most have none, and do not pay for its reset.
+type work struct {
+	base context.Context // parent of the store's deadlines; nil: Background
+	at   time.Time
 
 	presented ID // validly signed, not yet looked up unless loaded
 	keyIndex  int
-	loaded    bool
 	loadErr   error
 
 	id        ID      // the session's own; zero until needed if it is new
@@ -55,10 +63,8 @@ type request struct {
 	renewed   bool // the presented id met a tombstone: nothing is saved unless asked for
 	successor ID   // named by the tombstone
 
-	used      bool // a handler looked at the session
 	forced    bool
 	discarded bool
-	committed bool // the frame has decided; later writes need Save
 	unsaved   bool // written since committed
 	err       error
 
@@ -109,9 +115,7 @@ func newState(m *Manager) *state {
 // bind makes st the state of a request.
 func (st *state) bind(ctx *fasthttp.RequestCtx, c *fiber.Ctx, outer *state) {
 	st.active = true
-	st.ctx = ctx
-	st.fiberCtx = c
-	st.outer = outer
+	st.ctx, st.fiberCtx, st.outer = ctx, c, outer
 }
 
 // session returns a handle on st.
@@ -130,6 +134,7 @@ func (st *state) begin() error {
 		st.loaded = true
 		return nil
 	}
+	st.touched = true
 	st.at = now(st.ctx)
 	if st.m.local {
 		// No deadline, so no parent for it.
@@ -362,7 +367,7 @@ func (st *state) leave() {
 		st.release()
 		return
 	}
-	if !st.reset.Load() {
+	if st.touched && !st.reset.Load() {
 		st.pay()
 	}
 	st.committed = true
@@ -396,14 +401,18 @@ func (st *state) release() {
 	if st.unsaved {
 		st.drop(Event{ID: st.id, Reason: ReasonCommitted})
 	}
-	clear(st.arena) // Somebody's session: it does not lie around.
-	clear(st.scratch)
-	clear(st.changes)
-	kept := request{arena: keep(st.arena, keepBuffer), scratch: keep(st.scratch, keepBuffer), cookieJSON: st.cookieJSON[:0]}
-	if cap(st.changes) <= keepChanges {
-		kept.changes = st.changes[:0]
+	if st.touched {
+		clear(st.arena) // Somebody's session: it does not lie around.
+		clear(st.scratch)
+		clear(st.changes)
+		st.work = work{
+			arena:      keep(st.arena, keepBuffer),
+			scratch:    keep(st.scratch, keepBuffer),
+			changes:    keep(st.changes, keepChanges),
+			cookieJSON: st.cookieJSON[:0],
+		}
 	}
-	st.request = kept
+	st.frame = frame{}
 	st.reset.Store(false)
 	st.gen++
 	st.mu.Unlock()
@@ -411,7 +420,7 @@ func (st *state) release() {
 }
 
 // keep returns b emptied, or nil if it is too large to keep.
-func keep(b []byte, limit int) []byte {
+func keep[T any](b []T, limit int) []T {
 	if cap(b) > limit {
 		return nil
 	}
@@ -421,8 +430,8 @@ func keep(b []byte, limit int) []byte {
 // dropChanges forgets what was written and not yet saved.
 func (st *state) dropChanges() {
 	clear(st.changes)
-	st.changes = st.changes[:0]
-	st.arena = st.arena[:0]
+	clear(st.arena)
+	st.changes, st.arena = st.changes[:0], st.arena[:0]
 	st.wipe, st.ownCookie = false, false
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/fibersess/sess"
 )
@@ -160,15 +161,19 @@ func (s once) Get(ctx context.Context, id sess.ID) (*sess.Record, error) {
 	return s.model.Get(ctx, id)
 }
 
-// buffering returns views of one buffer.
+// buffering writes each record over the memory of the one before.
 type buffering struct {
 	*model
-	buf []byte
+	last *sess.Record
 }
 
 func (s *buffering) Set(ctx context.Context, id sess.ID, r *sess.Record, ttl time.Duration) error {
-	s.buf = append(s.buf[:0], r.JSON()...)
-	return s.model.Set(ctx, id, viewOf(s.buf), ttl)
+	if s.last != nil {
+		text := s.last.JSON()
+		copy(unsafe.Slice(unsafe.StringData(text), len(text)), r.JSON())
+	}
+	s.last = r
+	return s.model.Set(ctx, id, r, ttl)
 }
 
 // mixing returns the record of another session now and then, when calls overlap.

@@ -47,6 +47,7 @@ type probe struct {
 	promise string
 	store   sess.Store
 	ctx     context.Context
+	brief   bool // a tenth of the work
 }
 
 func newProbe(t tester, promise string, store sess.Store) *probe {

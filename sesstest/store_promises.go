@@ -176,7 +176,7 @@ func (p *probe) concurrent() {
 		ids[i] = p.newID()
 	}
 	p.parallel(goroutines, func(g int) {
-		for n := range rounds(300) {
+		for n := range p.rounds(300) {
 			i := (g + n) % sessions
 			if err := p.disturb(ids[i], i, g*1_000_000+n); err != nil {
 				p.broken("%v", err)
@@ -227,7 +227,7 @@ func (p *probe) ownWrites() {
 		ids[i] = p.newID()
 	}
 	p.parallel(goroutines, func(g int) {
-		for n := range rounds(200) {
+		for n := range p.rounds(200) {
 			want, err := sess.ParseRecord(fmt.Sprintf(`{"g":%d,"n":%d}`, g, n))
 			if err == nil {
 				err = p.store.Set(p.ctx, ids[g], want, longTTL)
@@ -282,8 +282,8 @@ func (p *probe) secrets() {
 }
 
 // rounds returns n, or a tenth of it under -short.
-func rounds(n int) int {
-	if testing.Short() {
+func (p *probe) rounds(n int) int {
+	if p.brief || testing.Short() {
 		return n / 10
 	}
 	return n

@@ -31,6 +31,16 @@ func TestStore(t *testing.T, newStore func(t *testing.T) sess.Store) {
 	}
 }
 
+// TestStoreBriefly is [TestStore] with a tenth of the work where it counts on load, as -short makes it. It is for the
+// further configurations of a store that passes TestStore in one.
+func TestStoreBriefly(t *testing.T, newStore func(t *testing.T) sess.Store) {
+	for _, p := range promises() {
+		t.Run(p.name, func(t *testing.T) {
+			p.hold(t, newStore(t), true)
+		})
+	}
+}
+
 // TestStoreInBubble is [TestStore] with every subtest in a testing/synctest bubble: time is virtual and nothing waits.
 // It is for stores without I/O that take the time from time.Now, and newStore runs inside the bubble.
 func TestStoreInBubble(t *testing.T, newStore func(t *testing.T) sess.Store) {
@@ -86,8 +96,16 @@ func (p promise) unless(lacks func(sess.Store) bool, capability string) promise 
 // check holds store to the promise.
 func (p promise) check(t tester, store sess.Store) {
 	t.Helper()
+	p.hold(t, store, false)
+}
+
+// hold is check, with a tenth of the work if brief.
+func (p promise) hold(t tester, store sess.Store, brief bool) {
+	t.Helper()
 	if store == nil {
 		t.Fatalf("newStore: got nil, want a store")
 	}
-	p.keep(newProbe(t, p.text, store))
+	probe := newProbe(t, p.text, store)
+	probe.brief = brief
+	p.keep(probe)
 }

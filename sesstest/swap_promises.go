@@ -204,7 +204,7 @@ func (p *probe) swapBytes() {
 // programs under contention do: it keeps the number of tries within bounds, and the race stays.
 func (p *probe) swapCounts() {
 	const goroutines = 64
-	each := rounds(1000)
+	each := p.rounds(1000)
 	id, zero := p.newID(), p.number(0)
 	p.set(id, zero, longTTL)
 
@@ -263,7 +263,7 @@ func (p *probe) increment(id sess.ID, base *sess.Record, lanes chan struct{}) (*
 
 func (p *probe) swapOneCreator() {
 	const goroutines = 16
-	for range rounds(50) {
+	for range p.rounds(50) {
 		id := p.newID()
 		var winners atomic.Int64
 		results := make([]*sess.Record, goroutines)
@@ -292,7 +292,7 @@ func (p *probe) swapOneCreator() {
 
 func (p *probe) swapOneDestroyer() {
 	const goroutines = 16
-	for range rounds(50) {
+	for range p.rounds(50) {
 		id, r := p.newID(), p.number(1)
 		p.set(id, r, longTTL)
 		var winners atomic.Int64

@@ -132,7 +132,7 @@ func (p *probe) wantContextError(ended context.Context, want error) {
 // contextEnds cancels contexts while calls run, at moments that differ from round to round.
 func (p *probe) contextEnds() {
 	id := p.newID()
-	for round := range rounds(100) {
+	for round := range p.rounds(100) {
 		for _, call := range p.calls() {
 			ctx, cancel := context.WithTimeout(p.ctx, time.Duration(round)*10*time.Microsecond)
 			start := time.Now()
