@@ -170,6 +170,7 @@ func (w *world) startSess(s setup) *sessApp {
 type visitor struct {
 	w      *world
 	client http.Client
+	asked  time.Time // when the latest request began
 }
 
 func (w *world) visitor() *visitor {
@@ -208,6 +209,7 @@ func (v *visitor) sess(f func(s sess.Session) any) answer {
 
 func (v *visitor) post(to, handler, body string) answer {
 	v.w.t.Helper()
+	v.asked = time.Now()
 	a, err := v.try(to, handler, body)
 	if err != nil {
 		v.w.t.Fatalf("POST: got the error %v, want an answer", err)
@@ -268,14 +270,22 @@ func (v *visitor) record() string {
 	return s
 }
 
-// ttl returns how long Redis still keeps the visitor's session, rounded to whole seconds; -1 if for ever.
-func (v *visitor) ttl() int {
-	ms := v.w.redis.Do("PTTL", v.key()).(int64)
-	if ms < 0 {
-		return int(ms)
+// wantTTL checks what TTL the visitor's latest request gave to the session, in whole seconds; forever stands for none.
+// The time since that request began is taken into account, so a slow machine does not matter.
+func (v *visitor) wantTTL(what string, want int) {
+	v.w.t.Helper()
+	left := v.w.redis.Do("PTTL", v.key()).(int64) // milliseconds
+	passed := time.Since(v.asked).Milliseconds() + 1
+	if want == forever && left == forever {
+		return
 	}
-	return int((ms + 500) / 1000)
+	if ms := int64(want) * 1000; left > ms || left+passed < ms {
+		v.w.t.Errorf("%s: got %d to %d ms, want %d s", what, left, left+passed, want)
+	}
 }
+
+// forever is the TTL of a key that has none, as Redis tells it.
+const forever = -1
 
 // member returns a member of the JSON object text, as compact JSON; "" if there is none.
 func member(t *testing.T, text, name string) string {
