@@ -46,12 +46,9 @@ func TestRueidisStoreKeepsEveryPromise(t *testing.T) {
 		{"no near cache", quick(sess.RueidisConfig{NoNearCache: true})},
 		{"Koa", sess.RueidisConfig{Koa: true}},
 		{"Koa, no near cache", quick(sess.RueidisConfig{Koa: true, NoNearCache: true})},
-		{"tiny near cache", sess.RueidisConfig{NearCacheBytes: 4 << 10}},
-		{"no prefix", sess.RueidisConfig{NoPrefix: true}},
-		{"few in flight", sess.RueidisConfig{MaxInFlight: 2}},
+		{"tiny near cache, few in flight", sess.RueidisConfig{NearCacheBytes: 4 << 10, MaxInFlight: 2}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
 			sesstest.TestStore(t, func(t *testing.T) sess.Store { return openRueidis(t, addresses(server.Addr), c.config) })
 		})
 	}
@@ -83,7 +80,5 @@ func TestRueidisStoreKeepsEveryPromiseOnACluster(t *testing.T) {
 
 func TestRueidisStoreKeepsEveryPromiseOnASentinelPair(t *testing.T) {
 	s := redistest.StartSentinel(t)
-	for _, koa := range []bool{false, true} {
-		sesstest.TestStore(t, func(t *testing.T) sess.Store { return openRueidis(t, sentinels(s), sess.RueidisConfig{Koa: koa}) })
-	}
+	sesstest.TestStore(t, func(t *testing.T) sess.Store { return openRueidis(t, sentinels(s)) })
 }
