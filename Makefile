@@ -28,8 +28,7 @@ examples:
 	go build -o /dev/null ./examples/...
 
 interop: deps
-	@command -v npm >/dev/null || sh .ci/install-node
-	cd interop && npm ci --no-audit --no-fund && go test -shuffle=on -timeout 10m ./...
+	bash .ci/interop
 
 bench:
 	$(MAKE) -C bench

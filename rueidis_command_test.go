@@ -129,7 +129,7 @@ func TestRueidisKoaEndIsTheTTL(t *testing.T) {
 // TestRueidisReplicaNeverSaysGone demotes the master behind the store's back: it has lost everything, and knows nothing
 // of what the new master holds.
 func TestRueidisReplicaNeverSaysGone(t *testing.T) {
-	server, master := redistest.Start(t), redistest.Start(t)
+	server, master := redistest.Start(t), redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	s := openRueidis(t, addresses(server.Addr))
 	id := redisID(t, "demoted")
 	put(server, id, version(t, 1))

@@ -277,7 +277,11 @@ func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
 func (st *state) get(id ID) (*Record, error) {
 	m := st.m
 	if m.peeker != nil {
-		if r, ok := m.peeker.Peek(id, st.at); ok {
+		at := st.at
+		if m.config.Defer { // The request may be old by now, and a cache's promise is about the present.
+			at = time.Now()
+		}
+		if r, ok := m.peeker.Peek(id, at); ok {
 			return r, nil
 		}
 	}
