@@ -53,12 +53,7 @@ func TestRueidisStoreKeepsEveryPromise(t *testing.T) {
 			suite = sesstest.TestStore
 		}
 		t.Run(c.name, func(t *testing.T) {
-<<<<<<< HEAD
-			t.Parallel()
 			suite(t, func(t *testing.T) sess.Store { return openRueidis(t, addresses(server.Addr), c.config) })
-=======
-			sesstest.TestStore(t, func(t *testing.T) sess.Store { return openRueidis(t, addresses(server.Addr), c.config) })
->>>>>>> redis
 		})
 	}
 	t.Run("client of the application's", func(t *testing.T) {
@@ -89,11 +84,7 @@ func TestRueidisStoreKeepsEveryPromiseOnACluster(t *testing.T) {
 
 func TestRueidisStoreKeepsEveryPromiseOnASentinelPair(t *testing.T) {
 	s := redistest.StartSentinel(t)
-<<<<<<< HEAD
 	for _, koa := range []bool{false, true} {
 		sesstest.TestStoreBriefly(t, func(t *testing.T) sess.Store { return openRueidis(t, sentinels(s), sess.RueidisConfig{Koa: koa}) })
 	}
-=======
-	sesstest.TestStore(t, func(t *testing.T) sess.Store { return openRueidis(t, sentinels(s)) })
->>>>>>> redis
 }
