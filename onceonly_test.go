@@ -1,6 +1,7 @@
 package sess_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"testing"
@@ -66,6 +67,60 @@ func writeLate(t *testing.T, where string, save bool) {
 	wantReply(t, "the session afterwards", c.get("/user"), 200, want)
 	if len(dropped) != drops || drops == 1 && dropped[0].Reason != sess.ReasonCommitted {
 		t.Errorf("changes told to be dropped: got %v, want %d with the reason committed", dropped, drops)
+	}
+}
+
+func TestAWriteFromABodyStreamIsNeverLostInSilence(t *testing.T) {
+	for _, save := range []bool{false, true} {
+		t.Run(fmt.Sprintf("Save %v", save), func(t *testing.T) {
+			dropped := make(chan sess.Event, 1)
+			committed, written := make(chan struct{}), make(chan struct{})
+			config := sess.Config{Store: newSpyStore(), Keys: sess.Keys(clientKey)}
+			config.Hooks.Dropped = func(e sess.Event) { dropped <- e }
+			stream := func(s sess.Session) {
+				defer close(written)
+				<-committed
+				sess.Set(s, "user", "late")
+				if err := s.Err(); !errors.Is(err, sess.ErrCommitted) {
+					t.Errorf("Err after a write from the stream: got %v, want ErrCommitted", err)
+				}
+				if save {
+					if err := s.Save(); err != nil {
+						t.Errorf("Save from the stream: got %v, want nil", err)
+					}
+				}
+			}
+			app := fiber.New(fiber.Config{DisableStartupMessage: true})
+			app.Use("/stream", func(c *fiber.Ctx) error {
+				defer close(committed)
+				return c.Next()
+			})
+			app.Mount("/", routed(config, routes{
+				"stream": func(c *fiber.Ctx, s sess.Session) error {
+					c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+						stream(s)
+						_, _ = w.WriteString("streamed")
+					})
+					return nil
+				},
+			}))
+			base := serveApp(t, app)
+			browser := newHTTPClient(t)
+			fetch(t, browser, base+"/login")
+			wantReply(t, "the stream", fetch(t, browser, base+"/stream"), 200, "streamed")
+			<-written
+			want := "ann"
+			if save {
+				want = "late"
+			}
+			wantReply(t, "the session afterwards", fetch(t, browser, base+"/user"), 200, want)
+			if save {
+				return
+			}
+			if e := <-dropped; e.Reason != sess.ReasonCommitted {
+				t.Errorf("reason of the dropped change: got %q, want %q", e.Reason, sess.ReasonCommitted)
+			}
+		})
 	}
 }
 
