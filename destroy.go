@@ -1,0 +1,60 @@
+package sess
+
+import (
+	"context"
+	"errors"
+)
+
+// end destroys what the session left behind, and what that was renewed into.
+func (st *state) end() error {
+	ctx, cancel := st.phase()
+	defer cancel()
+	id, r := st.leaving, st.left
+	opts := st.m.config.Cookie
+	if raw, ok := r.Raw("cookie"); ok {
+		opts = parseCookieJSON(raw, opts)
+	}
+	for hop := 0; !id.IsZero() && hop < maxSuccessors; hop++ {
+		successor, err := st.extinguish(ctx, id, r)
+		if err != nil {
+			return st.storeError("destroy", id, err)
+		}
+		id, r = successor, nil
+	}
+	st.count(countDestroyed)
+	emit(st.m.config.Hooks.Destroyed, Event{ID: st.leaving})
+	st.fate, st.leaving, st.left = fateKeep, ID{}, nil
+	st.due, st.dueOpts = dueExpire, opts
+	return nil
+}
+
+// extinguish deletes one id, last seen holding r. If it was renewed it returns the successor.
+func (st *state) extinguish(ctx context.Context, id ID, r *Record) (successor ID, err error) {
+	m := st.m
+	if m.swapper == nil {
+		return ID{}, m.store.Destroy(ctx, id)
+	}
+	if r == nil {
+		r, err = m.store.Get(ctx, id)
+	}
+	if err == nil {
+		err = st.contend(ctx, &id, func(ctx context.Context) (bool, error) {
+			if next, ok := r.successor(); ok {
+				successor = next
+				return true, nil
+			}
+			r, err = m.swapper.Swap(ctx, id, r, nil, 0)
+			return r == nil, err
+		})
+	}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return ID{}, nil
+	case errors.Is(err, ErrCorrupt):
+		return ID{}, m.store.Destroy(ctx, id)
+	}
+	return successor, err
+}
+
+// maxSuccessors bounds how many renewals of one session a logout follows.
+const maxSuccessors = 16

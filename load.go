@@ -1,0 +1,171 @@
+package sess
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// begin finds what the request presents and, unless deferred, loads it.
+func (st *state) begin() error {
+	st.lock()
+	defer st.mu.Unlock()
+	if !st.present() {
+		st.loaded = true
+		return nil
+	}
+	st.touched = true
+	st.at = now(st.ctx)
+	if !st.m.local && st.fiberCtx != nil {
+		st.base = st.fiberCtx.UserContext()
+	}
+	if st.m.config.Defer {
+		return nil
+	}
+	if err := st.load(); err != nil {
+		return err
+	}
+	if st.reset.Load() { // Next on a *fiber.Ctx that is another request's by now would run that one's handlers.
+		return ErrReleased
+	}
+	return nil
+}
+
+// present sets the id that the request carries with a valid signature.
+func (st *state) present() bool {
+	m := st.m
+	if m.config.Transport != nil {
+		return st.presentToken(m.config.Transport.Read(st.ctx))
+	}
+	findCookies(&st.ctx.Request.Header, m.cookies.name, m.cookies.sigName, &st.jar)
+	if st.jar.nIDs == 0 {
+		return false
+	}
+	ok := false
+	if m.ring == nil {
+		st.presented, ok = st.jar.pickUnsigned()
+	} else {
+		st.presented, st.keyIndex, ok = st.jar.pick(m.ring)
+	}
+	if !ok {
+		st.reject(Event{Reason: ReasonSignature})
+	}
+	return ok
+}
+
+// presentToken is present for a Transport's token.
+func (st *state) presentToken(token []byte) bool {
+	if len(token) == 0 {
+		return false
+	}
+	text, sig := token, []byte(nil)
+	if st.m.ring != nil {
+		text, sig = cutToken(token)
+	}
+	id, ok := makeID(text)
+	if ok && st.m.ring != nil {
+		st.keyIndex, ok = st.m.ring.verify(&id, sig)
+	}
+	if !ok {
+		st.reject(Event{Reason: ReasonSignature})
+		return false
+	}
+	st.presented = id
+	return true
+}
+
+// load looks the presented id up, once. A failing store is the error, here and in every later look. Whatever is not a
+// live session leaves the state as that of a new one.
+func (st *state) load() error {
+	if st.loaded {
+		return st.loadErr
+	}
+	st.loaded = true
+	if err := st.fetch((*state).get); err != nil {
+		st.loadErr = err
+		return err
+	}
+	st.validate()
+	return nil
+}
+
+// validate asks Config.Valid about the session that was loaded.
+func (st *state) validate() {
+	valid := st.m.config.Valid
+	if valid == nil || st.record == nil {
+		return
+	}
+	ok := false
+	st.call(func(s Session) { ok = valid(st.ctx, s) })
+	if !ok {
+		st.reject(Event{ID: st.id, Reason: ReasonInvalid})
+		st.forget()
+	}
+}
+
+// forget makes the session a new one; the record in the store stays, and so do the changes.
+func (st *state) forget() { st.id, st.record, st.created = ID{}, nil, 0 }
+
+// fetch reads the presented id with get and takes what it finds, if that is a live session.
+func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
+	r, err := get(st, st.presented)
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrNotFound):
+		st.reject(Event{ID: st.presented, Reason: ReasonUnknown})
+		return nil
+	case errors.Is(err, ErrCorrupt):
+		st.reject(Event{ID: st.presented, Reason: ReasonCorrupt, Err: err})
+		return nil
+	default:
+		return st.storeError("load", st.presented, err)
+	}
+	if r.Size() > st.m.config.MaxRecordBytes {
+		st.reject(Event{ID: st.presented, Reason: ReasonCorrupt, Err: ErrCorrupt})
+		return nil
+	}
+	if st.m.over(r, st.at) {
+		st.count(countExpired)
+		emit(st.m.config.Hooks.Expired, Event{ID: st.presented})
+		return nil
+	}
+	if next, ok := r.successor(); ok {
+		st.renewed, st.successor = true, next
+		st.reject(Event{ID: st.presented, Reason: ReasonRenewed})
+		return nil
+	}
+	st.count(countLoaded)
+	st.id, st.record, st.created = st.presented, r, r.created
+	if st.created == 0 { // Koa drops what it does not know.
+		st.created = st.at.UnixMilli()
+	}
+	return nil
+}
+
+// get asks the store, its memory first.
+func (st *state) get(id ID) (*Record, error) {
+	m := st.m
+	if m.peeker != nil {
+		at := st.at
+		if m.config.Defer { // The request may be old by now, and a cache's promise is about the present.
+			at = time.Now()
+		}
+		if r, ok := m.peeker.Peek(id, at); ok {
+			return r, nil
+		}
+	}
+	if m.local {
+		return m.store.Get(context.Background(), id)
+	}
+	ctx, cancel := m.deadline(st.parent())
+	defer cancel()
+	return m.store.Get(ctx, id)
+}
+
+// parent is what the deadlines of a load derive from.
+func (st *state) parent() context.Context {
+	if st.base == nil {
+		return context.Background()
+	}
+	return st.base
+}

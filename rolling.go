@@ -1,0 +1,83 @@
+package sess
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// renew ends a request that changed nothing: a rolling session gets more time, if enough of it has passed, and a cookie
+// that an old key signed is signed anew. Nothing of this is worth an error to the client: the session is as good as
+// before, and the next request tries again.
+func (st *state) renew() {
+	if st.record == nil {
+		return
+	}
+	if !st.m.config.Rolling || !st.extend() {
+		if st.keyIndex > 0 && st.due == dueNothing {
+			st.owe(st.lasts())
+		}
+	}
+}
+
+// lasts is the end of the record, or the default's where nothing tells.
+func (st *state) lasts() int64 {
+	if st.record.ends != 0 {
+		return st.record.ends
+	}
+	return time.Now().Add(defaultTTL).UnixMilli()
+}
+
+// extend moves the session's end, and reports whether it settled what the response owes.
+func (st *state) extend() bool {
+	m := st.m
+	ttl := st.ttl()
+	if st.orphaned() {
+		return true
+	}
+	at := time.Now()
+	opts := st.options(st.record)
+	life := m.lifespan(at, st.created, &opts, ttl)
+	if life.ttl <= 0 || life.ends <= st.record.ends {
+		return false
+	}
+	if passed := life.ends - st.record.ends; !m.config.RollingAlways && st.record.ends != 0 &&
+		float64(passed) < m.config.RollingThreshold*float64(life.ttl.Milliseconds()) {
+		return false
+	}
+	ctx, cancel := st.phase()
+	defer cancel()
+	winner, err := st.touch(ctx, life)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		st.drop(Event{ID: st.id, Reason: ReasonGone})
+	case errors.Is(err, ErrCorrupt):
+		st.drop(Event{ID: st.id, Reason: ReasonCorrupt})
+	case err != nil:
+		_ = st.storeError("touch", st.id, err) // Told to the hook, and to no one else.
+	case winner.renewed:
+		st.drop(Event{ID: st.id, Reason: ReasonRenewed})
+	default:
+		st.record = winner
+		st.count(countTouched)
+		emit(m.config.Hooks.Saved, Event{ID: st.id})
+		st.owe(st.lasts())
+	}
+	return true
+}
+
+// touch swaps the record for itself with a later end. If another was faster, that one has renewed the session.
+func (st *state) touch(ctx context.Context, life span) (winner *Record, err error) {
+	m := st.m
+	h := header{created: st.created, ends: m.stored(life.ends)}
+	next, scratch, err := merge(st.record, false, nil, h, maxMaxRecordBytes, st.scratch)
+	st.scratch = scratch
+	if err != nil {
+		return nil, err
+	}
+	next.ends = life.ends
+	if m.swapper == nil {
+		return next, m.store.Set(ctx, st.id, next, life.ttl)
+	}
+	return m.swapper.Swap(ctx, st.id, st.record, next, life.ttl)
+}
