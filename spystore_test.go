@@ -36,19 +36,6 @@ func (s *spyStore) ask(before func(ctx context.Context, call string, id sess.ID)
 	s.before = before
 }
 
-// stop makes the next call of this name wait.
-func (s *spyStore) stop(call string) *pause {
-	p := newPause()
-	var once sync.Once
-	s.ask(func(_ context.Context, c string, _ sess.ID) error {
-		if c == call {
-			once.Do(p.wait)
-		}
-		return nil
-	})
-	return p
-}
-
 // count returns how often these calls, or all if none is named, were made since the last count.
 func (s *spyStore) count(names ...string) int {
 	s.mu.Lock()

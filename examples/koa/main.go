@@ -63,7 +63,7 @@ func run(ctx context.Context, addr, redis string) error {
 	defer store.Close()
 	go func() {
 		<-ctx.Done()
-		app.ShutdownWithTimeout(time.Second) // browsers keep their connections open
+		_ = app.ShutdownWithTimeout(time.Second) // browsers keep their connections open
 	}()
 	fmt.Printf("Koa under http://%[1]s/koa/ and Fiber under http://%[1]s/go/ share their sessions; click at http://%[1]s/\n", addr)
 	return app.Listen(addr)

@@ -84,7 +84,7 @@ func (p *processes) startKoa(redis string, keys []string) (addr string, err erro
 	if err != nil {
 		return "", fmt.Errorf("node: %w; want it to print its port", err)
 	}
-	go io.Copy(os.Stderr, stdout)
+	go func() { _, _ = io.Copy(os.Stderr, stdout) }()
 	return "127.0.0.1:" + strings.TrimSpace(line), nil
 }
 
