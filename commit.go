@@ -26,7 +26,7 @@ func (st *state) commit() error {
 
 // commitAfter is commit behind a handler that failed: the session is saved all the same, for counters of failed logins
 // and the like. The handler's error is the one the client gets, so the save's own goes to the hook.
-func (st *state) commitAfter(error) {
+func (st *state) commitAfter() {
 	err := st.commit()
 	var e *Error
 	if errors.As(err, &e) && !isStoreFailure(e.Err) { // The store's failures have been told.

@@ -129,8 +129,8 @@ func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
 		emit(st.m.config.Hooks.Expired, Event{ID: st.presented})
 		return nil
 	}
-	if next, ok := r.successor(); ok {
-		st.renewed, st.successor = true, next
+	if r.renewed {
+		st.renewed = true
 		st.reject(Event{ID: st.presented, Reason: ReasonRenewed})
 		return nil
 	}

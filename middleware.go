@@ -89,7 +89,7 @@ func (m *Manager) Handle(c *fiber.Ctx) error {
 		return st.fail(err)
 	}
 	if err := c.Next(); err != nil {
-		st.commitAfter(err)
+		st.commitAfter()
 		return err
 	}
 	if err := st.commit(); err != nil {

@@ -54,14 +54,13 @@ type work struct {
 	keyIndex  int
 	loadErr   error
 
-	id        ID      // the session's own; zero until needed if it is new
-	record    *Record // as it was last seen in the store; nil: none there
-	created   int64   // unix milliseconds
-	leaving   ID      // what Regenerate or Destroy leaves behind, with its record
-	left      *Record
-	fate      fate
-	renewed   bool // the presented id met a tombstone: nothing is saved unless asked for
-	successor ID   // named by the tombstone
+	id      ID      // the session's own; zero until needed if it is new
+	record  *Record // as it was last seen in the store; nil: none there
+	created int64   // unix milliseconds
+	leaving ID      // what Regenerate or Destroy leaves behind, with its record
+	left    *Record
+	fate    fate
+	renewed bool // the presented id met a tombstone: nothing is saved unless asked for
 
 	forced    bool
 	discarded bool
