@@ -100,15 +100,24 @@ func (st *state) pay() {
 		m.cookies.expire(h, c, st.overTLS())
 		return
 	}
-	left := max(time.Until(time.UnixMilli(st.dueEnds)), time.Second)
-	if t := m.config.Transport; t != nil {
+	t := m.config.Transport
+	left := time.Duration(0) // A browser session: the browser decides.
+	if t != nil || c.MaxAge != 0 || !c.Expires.IsZero() {
+		left = max(time.Until(time.UnixMilli(st.dueEnds)), time.Second)
+	}
+	if t != nil {
 		t.Write(st.ctx, m.token(&st.id), left)
 		return
 	}
-	if c.MaxAge == 0 && c.Expires.IsZero() {
-		left = 0 // A browser session: the browser decides.
+	m.cookies.write(h, c, &st.id, st.signature(), st.overTLS(), left)
+}
+
+// signature returns the signature of the session's id if the request has brought it and the first key has made it.
+func (st *state) signature() []byte {
+	if st.m.ring == nil || st.keyIndex != 0 || st.id != st.presented {
+		return nil
 	}
-	m.cookies.write(h, c, &st.id, st.overTLS(), left)
+	return st.jar.sigs[st.jar.picked].bytes()
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.
