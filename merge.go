@@ -38,7 +38,11 @@ func merge(base *Record, wipe bool, changes []change, h header, limit int, buf [
 	}
 	h.created = min(max(h.created, 0), maxInstant)
 	h.ends = min(max(h.ends, 0), maxInstant)
-	buf = append(x.appendHeader(buf, &h, base.header()), '}')
+	old := ""
+	if base != nil && base.foreign {
+		old = base.header()
+	}
+	buf = append(x.appendHeader(buf, &h, old), '}')
 
 	size := len(buf)
 	if size > min(limit, maxRecord) {
@@ -54,6 +58,8 @@ func merge(base *Record, wipe bool, changes []change, h header, limit int, buf [
 		members: uint32(x.n),
 		escaped: anyEscaped(data[:size], x.members[:x.n]),
 		renewed: !h.successor.IsZero(),
+		foreign: old != "",
+		cookie:  h.cookie != nil || base != nil && base.cookie,
 	}, buf, nil
 }
 
@@ -107,38 +113,46 @@ func (r *Record) changeOf(m member, changes []change) *change {
 
 // indexer notes where the members of a record stand while they are written. It keeps neither the bytes, which reach
 // update, nor a slice to append to: either would take the array behind members to the heap.
+//
+// Members that stay are copied in runs: where the base has no white space, one run reaches from one change to the next.
 type indexer struct {
-	members []member // room for all there can be
-	n       int      // how many there are
+	members  []member // room for all there can be
+	n        int      // how many there are
+	from, to uint32   // the run of the base's text that is not yet written; to 0: there is none
 }
 
 // appendMembers writes all members but the header.
 func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []change, cookie []byte) ([]byte, error) {
 	var err error
+	missing := len(changes) // those that no member of base was named by
+	newCookie := cookie != nil
 	for i := range base.count() {
 		m := base.member(i)
 		switch {
 		case named(base, m, headerMember):
 		case named(base, m, cookieMember):
 			if cookie == nil {
-				dst = x.appendKept(dst, base, m)
+				dst = x.keep(dst, base, m)
 				continue
 			}
-			dst = append(x.open(dst, base.name(m)), cookie...)
+			dst = append(x.open(x.flush(dst, base), base.name(m)), cookie...)
 			x.close(dst)
+			newCookie = false
 		case wipe:
 		default:
 			c := base.changeOf(m, changes)
 			if c == nil {
-				dst = x.appendKept(dst, base, m)
+				dst = x.keep(dst, base, m)
 				continue
 			}
-			if dst, err = x.appendChanged(dst, c, base.name(m), base.value(m)); err != nil {
+			missing--
+			if dst, err = x.appendChanged(x.flush(dst, base), c, base.name(m), base.value(m)); err != nil {
 				return dst, err
 			}
 		}
 	}
-	for i := range changes {
+	dst = x.flush(dst, base)
+	for i := 0; missing > 0 && i < len(changes); i++ {
 		if _, written := find(base, changes[i].key); written && !wipe {
 			continue
 		}
@@ -146,17 +160,38 @@ func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []c
 			return dst, err
 		}
 	}
-	if _, written := find(base, cookieMember); cookie != nil && !written {
+	if newCookie {
 		dst = append(x.open(dst, cookieMember), cookie...)
 		x.close(dst)
 	}
 	return dst, nil
 }
 
-// appendKept writes m as base has it.
-func (x *indexer) appendKept(dst []byte, base *Record, m member) []byte {
-	dst = append(x.open(dst, base.name(m)), base.value(m)...)
-	x.close(dst)
+// keep adds m, which stays as base has it, to the run that is to be written, or begins another.
+func (x *indexer) keep(dst []byte, base *Record, m member) []byte {
+	quote := m.name - 1
+	if m.value != m.nameEnd+uint32(len(`":`)) { // white space: not to be copied
+		dst = append(x.open(x.flush(dst, base), base.name(m)), base.value(m)...)
+		x.close(dst)
+		return dst
+	}
+	if x.to == 0 || quote != x.to+uint32(len(`,`)) {
+		dst = x.comma(x.flush(dst, base))
+		x.from = quote
+	}
+	x.to = m.valueEnd
+	moved := uint32(len(dst)) - x.from // by how much the run moves; less than nothing wraps round, and back
+	x.members[x.n] = member{m.name + moved, m.nameEnd + moved, m.value + moved, m.valueEnd + moved}
+	x.n++
+	return dst
+}
+
+// flush writes the run.
+func (x *indexer) flush(dst []byte, base *Record) []byte {
+	if x.to != 0 {
+		dst = append(dst, base.data[x.from:x.to]...)
+		x.to = 0
+	}
 	return dst
 }
 

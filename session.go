@@ -278,7 +278,10 @@ func (s Session) enter() bool {
 		st.mu.Unlock()
 		return false
 	}
-	st.used, st.touched = true, true
+	if !st.used {
+		st.used = true
+		st.touched.Store(true)
+	}
 	return true
 }
 
