@@ -129,6 +129,9 @@ func (st *state) wanted() bool {
 	if st.record == nil {
 		return st.forced || st.holdsValue() || st.m.config.AllowEmpty && st.used && st.fate != fateDestroy
 	}
+	if !st.dirty() {
+		return false
+	}
 	if st.ownCookie {
 		raw, _ := st.record.ownCookie()
 		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, st.cookie, st.m.config.Cookie)

@@ -11,12 +11,27 @@ import (
 // find returns the member of r that is named key, which is valid UTF-8. It looks through all names: a session has
 // few, and comparing lengths first costs about a nanosecond each.
 func find[K string | []byte](r *Record, key K) (m member, ok bool) {
+	if r == nil {
+		return member{}, false
+	}
+	if r.escaped || r.size >= wideRecord {
+		return findSlowly(r, key)
+	}
+	for index := r.data[r.size:]; len(index) >= 8; index = index[8:] {
+		e := uint64At(index)
+		name, end := int(uint16(e)), int(uint16(e>>16))
+		if end-name == len(key) && r.data[name:end] == string(key) {
+			return narrow(e), true
+		}
+	}
+	return member{}, false
+}
+
+// findSlowly is find in a record whose names are to be decoded, or whose index is wide.
+func findSlowly[K string | []byte](r *Record, key K) (m member, ok bool) {
 	for i := range r.count() {
-		m = r.member(i)
-		if int(m.nameEnd-m.name) == len(key) || r.escaped {
-			if named(r, m, key) {
-				return m, true
-			}
+		if m = r.member(i); named(r, m, key) {
+			return m, true
 		}
 	}
 	return member{}, false
@@ -47,12 +62,16 @@ func (r *Record) count() int {
 // member returns the i-th entry of the index.
 func (r *Record) member(i int) member {
 	if r.size < wideRecord {
-		e := uint64At(r.data[int(r.size)+8*i:])
-		return member{uint32(e) & 0xffff, uint32(e) >> 16, uint32(e>>32) & 0xffff, uint32(e >> 48)}
+		return narrow(uint64At(r.data[int(r.size)+8*i:]))
 	}
 	e := r.data[int(r.size)+16*i:]
 	names, values := uint64At(e), uint64At(e[8:])
 	return member{uint32(names), uint32(names >> 32), uint32(values), uint32(values >> 32)}
+}
+
+// narrow returns the member that an entry of 16-bit offsets stands for.
+func narrow(e uint64) member {
+	return member{uint32(uint16(e)), uint32(uint16(e >> 16)), uint32(uint16(e >> 32)), uint32(e >> 48)}
 }
 
 // uint64At returns the number at the start of s, little-endian. The compiler makes one load of it.
