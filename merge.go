@@ -56,7 +56,7 @@ func merge(base *Record, wipe bool, changes []change, h header, limit int, buf [
 		ends:    h.ends,
 		size:    uint32(size),
 		members: uint32(x.n),
-		escaped: anyEscaped(data[:size], x.members[:x.n]),
+		escaped: x.escaped || base != nil && base.escaped && anyEscaped(data[:size], x.members[:x.n]),
 		renewed: !h.successor.IsZero(),
 		foreign: old != "",
 		cookie:  h.cookie != nil || base != nil && base.cookie,
@@ -119,6 +119,7 @@ type indexer struct {
 	members  []member // room for all there can be
 	n        int      // how many there are
 	from, to uint32   // the run of the base's text that is not yet written; to 0: there is none
+	escaped  bool     // a name that the base does not have is written with an escape
 }
 
 // appendMembers writes all members but the header.
@@ -223,7 +224,7 @@ func (x *indexer) appendNew(dst []byte, c *change) ([]byte, error) {
 	if c.kind == changeDelete {
 		return dst, nil
 	}
-	begin := len(dst)
+	begin, escaped := len(dst), x.escaped
 	dst = x.openKey(dst, c.key)
 	if c.kind == changeSet {
 		dst = append(dst, c.val...)
@@ -236,6 +237,7 @@ func (x *indexer) appendNew(dst []byte, c *change) ([]byte, error) {
 			dst = updated
 		default:
 			x.drop()
+			x.escaped = escaped
 			return dst[:begin], nil
 		}
 	}
@@ -266,7 +268,9 @@ func (x *indexer) openKey(dst, key []byte) []byte {
 	dst = x.comma(dst)
 	begin := len(dst)
 	dst = appendText(dst, key)
-	return x.colon(dst, len(dst)-begin-len(`""`))
+	n := len(dst) - begin - len(`""`)
+	x.escaped = x.escaped || n != len(key)
+	return x.colon(dst, n)
 }
 
 // comma parts a member from the one before it.
