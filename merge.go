@@ -6,9 +6,39 @@ type change struct {
 	kind changeKind
 	val  []byte // changeSet: the JSON; changeUpdate: what update last made of it, nil if it left it as it is
 
-	// update appends the new value to dst, made from the present one, which is raw if ok. If it returns false the
-	// member stays as it is. It runs once for every try to store the session.
-	update func(dst []byte, raw string, ok bool) ([]byte, bool, error)
+	update updater // changeUpdate
+}
+
+// updater makes the new value of a member. It appends it to dst, made from the present one, which is raw if ok. If it
+// returns false the member stays as it is. It runs once for every try to store the session.
+type updater interface {
+	update(dst []byte, raw string, ok bool) (out []byte, set bool, err error)
+}
+
+// updateFunc is the updater of [Update]: a function, so that an interface holds it without an allocation.
+type updateFunc[T any] func(old T, ok bool) T
+
+func (f updateFunc[T]) update(dst []byte, raw string, ok bool) ([]byte, bool, error) {
+	var old T
+	if ok {
+		old, ok = decodeValue[T](raw)
+	}
+	dst, err := appendValue(dst, f(old, ok))
+	return dst, true, err
+}
+
+// updates are two updaters on one value, the first one first.
+type updates struct{ first, second updater }
+
+func (u *updates) update(dst []byte, raw string, ok bool) ([]byte, bool, error) {
+	between, set, err := u.first.update(nil, raw, ok)
+	if err != nil {
+		return dst, false, err
+	}
+	if set {
+		raw, ok = string(between), true
+	}
+	return u.second.update(dst, raw, ok)
 }
 
 type changeKind uint8
@@ -205,7 +235,7 @@ func (x *indexer) appendChanged(dst []byte, c *change, name, value string) ([]by
 	if c.kind == changeSet {
 		dst = append(dst, c.val...)
 	} else {
-		updated, set, err := c.update(dst, value, true)
+		updated, set, err := c.update.update(dst, value, true)
 		switch {
 		case err != nil:
 			return dst, err
@@ -229,7 +259,7 @@ func (x *indexer) appendNew(dst []byte, c *change) ([]byte, error) {
 	if c.kind == changeSet {
 		dst = append(dst, c.val...)
 	} else {
-		updated, set, err := c.update(dst, "", false)
+		updated, set, err := c.update.update(dst, "", false)
 		switch {
 		case err != nil:
 			return dst, err
