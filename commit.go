@@ -3,6 +3,7 @@ package sess
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -150,14 +151,7 @@ func (st *state) dropIdle() {
 	if st.wipe {
 		return
 	}
-	kept := st.changes[:0]
-	for i := range st.changes {
-		if changed(st.record, false, st.changes[i:i+1], nil) {
-			kept = append(kept, st.changes[i])
-		}
-	}
-	clear(st.changes[len(kept):])
-	st.changes = kept
+	st.changes = slices.DeleteFunc(st.changes, func(c change) bool { return !c.alters(st.record, false) })
 }
 
 // holdsValue reports whether the changes give an empty session a value.

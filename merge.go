@@ -102,22 +102,24 @@ func changed(base *Record, wipe bool, changes []change, cookie []byte) bool {
 		}
 	}
 	for i := range changes {
-		c := &changes[i]
-		m, ok := find(base, c.key)
-		switch {
-		case c.kind == changeDelete:
-			if ok {
-				return true
-			}
-		case c.kind == changeUpdate && c.val == nil:
-			if ok && wipe {
-				return true
-			}
-		case !ok || base.value(m) != string(c.val):
+		if changes[i].alters(base, wipe) {
 			return true
 		}
 	}
 	return wipe && base.holdsMore(changes)
+}
+
+// alters reports whether the member that c names will be another than base has.
+func (c *change) alters(base *Record, wipe bool) bool {
+	m, ok := find(base, c.key)
+	switch {
+	case c.kind == changeDelete:
+		return ok
+	case c.kind == changeUpdate && c.val == nil:
+		return ok && wipe
+	default:
+		return !ok || base.value(m) != string(c.val)
+	}
 }
 
 // holdsMore reports whether r has a member, not a reserved one, that no change names.
