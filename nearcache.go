@@ -149,6 +149,8 @@ type flight struct {
 	id       ID
 	lease    *lease // of the connection it was sent on, nil before that
 	poisoned bool   // the record may be older than a write: it must not be kept, nor given to who came later
+	own      bool   // it was sent right behind a write of this node's, on the same connection
+	answered bool   // own: the reply has come
 	done     chan struct{}
 	rec      *Record
 	err      error
@@ -172,6 +174,20 @@ func (c *nearCache) join(id ID) (f *flight, first bool) {
 	return f, true
 }
 
+// begin returns a flight that reads id's record behind a write which the caller is about to send. Flights from before
+// the write are not kept any more.
+func (c *nearCache) begin(id ID) *flight {
+	s := c.shard(&id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[id]; f != nil {
+		c.poison(s, f)
+	}
+	f := &flight{id: id, own: true, done: make(chan struct{})}
+	s.flights[id] = f
+	return f
+}
+
 // sent notes on which connection a read of key goes. Two of them mean that the reply's is not known for sure.
 func (c *nearCache) sent(key string, l *lease) {
 	id, ok := c.idOf(key)
@@ -190,8 +206,22 @@ func (c *nearCache) sent(key string, l *lease) {
 	}
 }
 
+// answered notes that the reply to a read of key has come on the connection of l.
+func (c *nearCache) answered(key string, l *lease) {
+	id, ok := c.idOf(key)
+	if !ok {
+		return
+	}
+	s := c.shard(&id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[id]; f != nil && f.lease == l {
+		f.answered = true
+	}
+}
+
 // land ends a flight: it keeps the record if nothing came in between and it says when it ends, and wakes who waits.
-func (c *nearCache) land(f *flight, r *Record, err error, now time.Time) {
+func (c *nearCache) land(f *flight, r *Record, err error, now time.Time) (kept bool) {
 	s := c.shard(&f.id)
 	s.mu.Lock()
 	if s.flights[f.id] == f {
@@ -199,18 +229,19 @@ func (c *nearCache) land(f *flight, r *Record, err error, now time.Time) {
 	}
 	f.rec, f.err = r, err
 	if err == nil && !f.poisoned && f.lease != nil && !c.closed.Load() {
-		c.keep(s, f, now)
+		kept = c.keep(s, f, now)
 	}
 	s.mu.Unlock()
 	close(f.done)
+	return kept
 }
 
 // keep wants s.mu.
-func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) {
+func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) bool {
 	ends := f.rec.Expires()
 	size := entryBytes + int64(len(f.rec.JSON()))*5/4 // the index of a record adds about a quarter
 	if ends.IsZero() || size > s.limit/4 {
-		return
+		return false
 	}
 	e := &nearEntry{
 		hash:  maphash.Bytes(c.seed, f.id.b[:f.id.n]),
@@ -220,13 +251,12 @@ func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) {
 		id:    f.id,
 		size:  size,
 	}
-	if old, _ := c.find(&f.id); old != nil {
-		c.remove(s, old)
-	}
+	c.drop(s, &f.id)
 	for s.bytes+size > s.limit {
 		c.evict(s, now)
 	}
 	c.insert(s, e)
+	return true
 }
 
 // invalidate forgets the record of id and poisons the flight that reads it. After it returns nobody is given a record
@@ -235,10 +265,33 @@ func (c *nearCache) invalidate(id ID) {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.flights[id]; f != nil {
+	c.forget(s, &id)
+}
+
+// reported is invalidate for what the server says on the connection of l. It says that of the write itself, between the
+// replies to the write and to the read behind it: what comes on a connection before a reply is older than the reply.
+func (c *nearCache) reported(id ID, l *lease) {
+	s := c.shard(&id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[id]; f != nil && f.own && !f.answered && f.lease == l {
+		c.drop(s, &id)
+		return
+	}
+	c.forget(s, &id)
+}
+
+// forget wants s.mu.
+func (c *nearCache) forget(s *nearShard, id *ID) {
+	if f := s.flights[*id]; f != nil {
 		c.poison(s, f)
 	}
-	if e, _ := c.find(&id); e != nil {
+	c.drop(s, id)
+}
+
+// drop removes the entry of id. It wants s.mu.
+func (c *nearCache) drop(s *nearShard, id *ID) {
+	if e, _ := c.find(id); e != nil {
 		c.remove(s, e)
 	}
 }
