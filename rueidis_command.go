@@ -346,9 +346,12 @@ func errTTL(op string, ttl time.Duration) error {
 
 // failure returns what a caller is told of err.
 func failure(op string, err error) error {
+	if err == nil || err == ErrNotFound {
+		return err
+	}
 	var told *RedisError
 	switch {
-	case err == nil, err == ErrNotFound, errors.As(err, &told):
+	case errors.As(err, &told):
 		return err
 	case errors.Is(err, rueidis.ErrClosing):
 		err = ErrClosed
