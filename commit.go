@@ -12,7 +12,8 @@ var errRenewed = errors.New("sess: renewed")
 
 // commit decides what becomes of the session when its handler has returned, and does it.
 func (st *state) commit() error {
-	if !st.touched.Load() { // What is written from now on by a goroutine that outlives its handler comes too late.
+	st.decided = true
+	if !st.touched.Load() {
 		return nil
 	}
 	st.lock()

@@ -36,6 +36,7 @@ type state struct {
 // frame is the part of a state that every request fills, and the next one finds empty.
 type frame struct {
 	active    bool // the middleware's frame runs
+	decided   bool // the frame began to commit; its own business
 	committed bool // the frame has decided; later writes need Save
 	closed    bool // the request was reset
 	loaded    bool // the presented id was looked up, or there is none
@@ -205,6 +206,10 @@ func (st *state) leave() {
 		return
 	}
 	if st.touched.Load() && !st.reset.Load() {
+		if st.decided && !st.committed && st.dirty() { // By a goroutine, while the frame found nothing to commit.
+			st.committed = true
+			st.written()
+		}
 		st.pay()
 	}
 	st.committed = true
