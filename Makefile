@@ -3,17 +3,20 @@
 # make lint     go vet, gofmt and golangci-lint
 # make examples build every example
 # make interop  the real Koa middleware and sess on one Redis (Node 18 or newer)
-# make bench    see bench/README.md
+# make bench    see bench/README.md; make bench-quick runs everything there once (Node 20 or newer)
 FUZZTIME ?= 20s
 GOLANGCI_VERSION := v2.6.2
 
-.PHONY: test deps fuzz lint examples interop bench
+.PHONY: test deps node fuzz lint examples interop bench bench-quick
 
 test: deps
 	go test -race -shuffle=on -timeout 20m ./...
 
 deps:
 	@command -v redis-server >/dev/null || sh .ci/install-redis
+
+node:
+	@sh .ci/install-node
 
 fuzz:
 	@sh .ci/fuzz $(FUZZTIME)
@@ -27,8 +30,12 @@ lint:
 examples:
 	go build -o /dev/null ./examples/...
 
-interop: deps
+interop: deps node
 	bash .ci/interop
 
-bench:
+bench: deps node
 	$(MAKE) -C bench
+
+bench-quick: deps node
+	cd bench && go vet ./... && go mod tidy -diff
+	$(MAKE) -C bench test quick
