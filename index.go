@@ -45,6 +45,9 @@ func named[K string | []byte](r *Record, m member, key K) bool {
 	return r.name(m) == string(key)
 }
 
+// maybe reports whether the name of m can be one of n bytes: it spares most members a comparison.
+func (r *Record) maybe(m member, n int) bool { return int(m.nameEnd-m.name) == n || r.escaped }
+
 // name returns the name of m as it stands between the quotes.
 func (r *Record) name(m member) string { return r.data[m.name:m.nameEnd] }
 

@@ -136,7 +136,7 @@ func (r *Record) holdsMore(changes []change) bool {
 // changeOf returns the change that names m, nil if there is none.
 func (r *Record) changeOf(m member, changes []change) *change {
 	for i := range changes {
-		if named(r, m, changes[i].key) {
+		if r.maybe(m, len(changes[i].key)) && named(r, m, changes[i].key) {
 			return &changes[i]
 		}
 	}
@@ -162,8 +162,8 @@ func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []c
 	for i := range base.count() {
 		m := base.member(i)
 		switch {
-		case named(base, m, headerMember):
-		case named(base, m, cookieMember):
+		case base.maybe(m, len(headerMember)) && named(base, m, headerMember):
+		case base.maybe(m, len(cookieMember)) && named(base, m, cookieMember):
 			if cookie == nil {
 				dst = x.keep(dst, base, m)
 				continue
