@@ -29,8 +29,9 @@ const (
 //
 // A look-up takes no lock. Buckets are chains of immutable entries; who changes a chain holds the shard's mutex.
 type nearCache struct {
-	prefix string    // of the keys the server names when it invalidates
-	start  time.Time // what monotonic instants are counted from
+	prefix string        // of the keys the server names when it invalidates
+	hold   time.Duration // how old an answer may be, counted from when it was asked for: MaxStale
+	start  time.Time     // what monotonic instants are counted from
 	seed   maphash.Seed
 	shift  uint8 // 64 minus the bits of a hash that choose the shard
 	mask   uint64
@@ -78,7 +79,7 @@ type nearEntry struct {
 // entryBytes is what an entry costs beside the text of its record: itself, the Record and the share of a bucket.
 const entryBytes = int64(unsafe.Sizeof(nearEntry{})) + 96
 
-func newNearCache(prefix string, maxBytes int64) *nearCache {
+func newNearCache(prefix string, maxBytes int64, hold time.Duration) *nearCache {
 	shards := 1
 	for shards < nearShards && maxBytes/int64(2*shards) >= shardBytes {
 		shards *= 2
@@ -90,6 +91,7 @@ func newNearCache(prefix string, maxBytes int64) *nearCache {
 	}
 	c := &nearCache{
 		prefix: prefix,
+		hold:   hold,
 		start:  time.Now(),
 		seed:   maphash.MakeSeed(),
 		shift:  uint8(64 - bits.Len(uint(shards-1))),
@@ -147,6 +149,7 @@ func (e *nearEntry) serves(mono int64) bool { return mono < e.until && e.lease.h
 // done is closed; then they do not change any more.
 type flight struct {
 	id       ID
+	begun    int64  // on the clock of mono
 	lease    *lease // of the connection it was sent on, nil before that
 	poisoned bool   // the record may be older than a write: it must not be kept, nor given to who came later
 	done     chan struct{}
@@ -154,20 +157,22 @@ type flight struct {
 	err      error
 }
 
-// join returns the flight that reads id's record; first says that the caller must make it.
-func (c *nearCache) join(id ID) (f *flight, first bool) {
+// join returns the flight that reads id's record; first says that the caller must make it. A flight is joined only while
+// what it finds cannot be too old for who asks at now: the server may have answered when it had just begun.
+func (c *nearCache) join(id ID, now time.Time) (f *flight, first bool) {
 	s := c.shard(&id)
+	mono := c.mono(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.flights[id]; f != nil {
-		if f.lease == nil || !f.lease.over() {
+		if mono-f.begun < int64(c.hold) && (f.lease == nil || !f.lease.over()) {
 			c.count.joined.Add(1)
 			return f, false
 		}
 		c.poison(s, f)
 	}
 	c.count.misses.Add(1)
-	f = &flight{id: id, done: make(chan struct{})}
+	f = &flight{id: id, begun: mono, done: make(chan struct{})}
 	s.flights[id] = f
 	return f, true
 }

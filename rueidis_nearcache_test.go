@@ -152,6 +152,53 @@ func TestRueidisReadsOnceForAllWhoWait(t *testing.T) {
 	}
 }
 
+// TestRueidisAReadUnderWayForMaxStaleIsNotJoined holds the answer to a read back for longer than MaxStale, and destroys
+// the session meanwhile: who asks then must not be given that answer.
+func TestRueidisAReadUnderWayForMaxStaleIsNotJoined(t *testing.T) {
+	const maxStale = 100 * time.Millisecond
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	s := openRueidis(t, addresses(proxy.Addr), sess.RueidisConfig{MaxStale: maxStale})
+	id := redisID(t, "slow")
+	put(server, id, version(t, 1))
+	server.Do("CONFIG", "RESETSTAT")
+
+	proxy.Hold(redistest.Down)
+	type outcome struct {
+		r   *sess.Record
+		err error
+	}
+	read := func() <-chan outcome {
+		ended := make(chan outcome, 1)
+		go func() {
+			r, err := s.Get(t.Context(), id)
+			ended <- outcome{r, err}
+		}()
+		return ended
+	}
+	early := read()
+	eventually(t, "the server has read the session", func() bool {
+		return strings.HasPrefix(server.Info("commandstats")["cmdstat_get"], "calls=1,")
+	})
+	server.Do("DEL", "koa:sess:"+id.Value())
+	deleted := time.Now()
+	eventually(t, "MaxStale has passed", func() bool { return time.Since(deleted) > maxStale })
+	before := s.Stats()
+	late := read()
+	eventually(t, "the second reader waits", func() bool {
+		stats := s.Stats()
+		return stats.Misses-before.Misses+stats.Joined-before.Joined == 1
+	})
+	proxy.Release(redistest.Down)
+
+	if o := <-early; o.err != nil {
+		t.Errorf("the Get that began before the session was destroyed: got the error %v, want the record", o.err)
+	}
+	if o := <-late; !errors.Is(o.err, sess.ErrNotFound) {
+		t.Errorf("a Get that began later than MaxStale after the session was destroyed: got the error %v, want ErrNotFound", o.err)
+	}
+}
+
 func TestRueidisKeepsNoMiss(t *testing.T) {
 	server := redistest.Start(t)
 	s := openRueidis(t, addresses(server.Addr))
