@@ -184,23 +184,29 @@ func (p *pair) wantLive(t testing.TB, want int) (live []string) {
 }
 
 // warm lets both nodes hold the session of b in their near caches.
-func (p *pair) warm(t *testing.T, b *browser) {
+func (p *pair) warm(t testing.TB, b *browser) {
+	t.Helper()
+	for _, n := range p.nodes {
+		warm(t, n, b)
+	}
+}
+
+// warm lets n hold the session of b in its near cache.
+func warm(t testing.TB, n *node, b *browser) {
 	t.Helper()
 	id, err := sess.ParseID(b.id())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("the id of a browser: got the error %v, want none", err)
 	}
-	for _, n := range p.nodes {
-		eventually(t, "a node has the session in its near cache", func() bool {
-			if _, ok := n.store.Peek(id, time.Now()); ok {
-				return true
-			}
-			if _, err := n.store.Get(t.Context(), id); err != nil {
-				t.Fatalf("Get: got the error %v, want none", err)
-			}
-			return false
-		})
-	}
+	eventually(t, "the node has the session in its near cache", func() bool {
+		if _, ok := n.store.Peek(id, time.Now()); ok {
+			return true
+		}
+		if _, err := n.store.Get(t.Context(), id); err != nil {
+			t.Fatalf("Get: got the error %v, want none", err)
+		}
+		return false
+	})
 }
 
 // everyOrder runs test with every order in which the store calls of two requests can follow each other, the first one at
