@@ -31,18 +31,21 @@ type recording struct {
 
 	start    time.Time
 	versions atomic.Int64 // the last one given out
-	slots    [4]slot
+	slots    [64]slot
 	mu       sync.Mutex
 	all      []*chronicle
 	stop     atomic.Bool
 	running  sync.WaitGroup
 }
 
-// slot is a place for a key; a key whose history is full makes way for the next.
+// slot is a place for a key; a key whose history is full makes way for the next. The first hotSlots get half of the
+// work, so that everybody meets there; the others last for seconds, so that there is something to grow old.
 type slot struct {
 	mu  sync.Mutex
 	now *chronicle
 }
+
+const hotSlots = 4
 
 // chronicle is a key and its history.
 type chronicle struct {
@@ -117,10 +120,19 @@ type client struct {
 	key  *chronicle
 }
 
-// act does something to some key.
+// act does something to some key. Of every second key that lasts, one node only reads what its cache may answer: nothing
+// of its own doing then helps it to forget what is old.
 func (c *client) act() {
-	c.key = c.recording.key(c.rnd.IntN(len(c.slots)))
-	switch n := c.rnd.IntN(100); {
+	i := c.rnd.IntN(hotSlots)
+	if c.rnd.IntN(2) == 0 {
+		i = hotSlots + c.rnd.IntN(len(c.slots)-hotSlots)
+	}
+	c.key = c.recording.key(i)
+	n := c.rnd.IntN(100)
+	if i >= hotSlots && i%2 == 0 && c.node == i/2%len(c.nodes) {
+		n %= 40
+	}
+	switch {
 	case n < 25:
 		c.get()
 	case n < 40:

@@ -147,6 +147,7 @@ func TestASessionDestroyedAtOneNodeStaysGoneAtTheOther(t *testing.T) {
 	for act := range acts {
 		t.Run(act, func(t *testing.T) {
 			held.Store(newPause())
+			defer p.clean(t)
 			ann := newBrowser(t)
 			ann.must(t, p.nodes[0], "/login")
 			slow := ann.twin()
@@ -175,6 +176,7 @@ func TestALogoutAtOneNodeEndsWhatTheOtherSavedMeanwhile(t *testing.T) {
 	for act := range acts {
 		t.Run(act, func(t *testing.T) {
 			held.Store(newPause())
+			defer p.clean(t)
 			ann := newBrowser(t)
 			ann.must(t, p.nodes[0], "/login")
 			leaving := ann.twin()
@@ -249,7 +251,7 @@ func TestAnIDRenewedAtOneNodeCannotOverwriteTheNewCookieAtTheOther(t *testing.T)
 			for len(dropped) > 0 {
 				<-dropped
 			}
-			p.redis.Do("FLUSHALL")
+			p.clean(t)
 		})
 	}
 }
