@@ -29,12 +29,9 @@ func number(t testing.TB, name string, instead uint64) uint64 {
 // stumbles. SESS_HISTORY_SECONDS is for how long; SESS_SEED repeats what was chosen, though not when it happened.
 func TestHistoriesAtTwoNodesHaveAnOrder(t *testing.T) {
 	const maxStale = 200 * time.Millisecond
-	seed := number(t, "SESS_SEED", rand.Uint64N(1<<32))
-	t.Logf("SESS_SEED=%d", seed)
-	site := &faultySite{server: redistest.Start(t), rnd: rand.New(rand.NewPCG(seed, 1<<32))}
+	site := newFaultySite(t)
 	var stores []*sess.RueidisStore
 	for i := range site.proxies {
-		site.proxies[i] = redistest.NewProxy(t, site.server.Addr)
 		store, err := sess.NewRueidisStore(at(site.proxies[i].Addr), sess.RueidisConfig{MaxStale: maxStale})
 		if err != nil {
 			t.Fatalf("NewRueidisStore: got the error %v, want none", err)
@@ -43,11 +40,9 @@ func TestHistoriesAtTwoNodesHaveAnOrder(t *testing.T) {
 		stores = append(stores, store)
 	}
 
-	r := record(t, seed, 6, 0, stores[0], stores[1])
+	r := record(t, site.seed, 6, 0, stores[0], stores[1])
 	length := time.Duration(number(t, "SESS_HISTORY_SECONDS", 5)) * time.Second
-	for r.now() < int64(length) {
-		site.stumble()
-	}
+	site.stumbleFor(length)
 	for _, store := range stores {
 		eventually(t, "the store reaches the server again", func() bool {
 			_, err := found(store.Refresh(t.Context(), r.key(0).id))
@@ -75,15 +70,28 @@ func TestHistoriesAtTwoNodesHaveAnOrder(t *testing.T) {
 type faultySite struct {
 	server  *redistest.Server
 	proxies [2]*redistest.Proxy
+	seed    uint64
 	rnd     *rand.Rand
 	faults  int
 }
 
-// stumble does one of stumbles, after a while in which all is well.
-func (s *faultySite) stumble() {
-	s.last(5, 50)
-	stumbles[s.rnd.IntN(len(stumbles))](s, s.proxies[s.rnd.IntN(len(s.proxies))])
-	s.faults++
+func newFaultySite(t testing.TB) *faultySite {
+	t.Helper()
+	seed := number(t, "SESS_SEED", rand.Uint64N(1<<32))
+	t.Logf("SESS_SEED=%d", seed)
+	s := &faultySite{server: redistest.Start(t), seed: seed, rnd: rand.New(rand.NewPCG(seed, 1<<32))}
+	for i := range s.proxies {
+		s.proxies[i] = redistest.NewProxy(t, s.server.Addr)
+	}
+	return s
+}
+
+// stumbleFor does one of stumbles after the other, each after a while in which all is well.
+func (s *faultySite) stumbleFor(length time.Duration) {
+	for end := time.Now().Add(length); time.Now().Before(end); s.faults++ {
+		s.last(5, 50)
+		stumbles[s.rnd.IntN(len(stumbles))](s, s.proxies[s.rnd.IntN(len(s.proxies))])
+	}
 }
 
 // last lets a number of milliseconds between min and max pass.
