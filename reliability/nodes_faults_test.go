@@ -90,10 +90,11 @@ func TestALogoutThatWasAnsweredIsFinalUnderFaults(t *testing.T) {
 	)
 	for i := range users {
 		rnd := rand.New(rand.NewPCG(site.seed, uint64(i)))
+		visitor := newBrowser(t)
 		any := func() *node { return nodes[rnd.IntN(2)] }
 		all.Go(func() {
 			for !stop.Load() {
-				ann := newBrowser(t)
+				ann := visitor.another()
 				if r, err := ann.get(any(), "/login"); err != nil || r.status != http.StatusOK {
 					continue
 				}

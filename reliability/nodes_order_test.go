@@ -19,13 +19,14 @@ type pair struct {
 	nodes [2]*node
 	gates [2]*sesstest.Gate
 	audit *node // takes any id, without a signature, and asks the server
+	users *browser
 }
 
 // startPair starts a site with these handlers beside those that every test needs. shape, if not nil, changes the Config
 // of both nodes.
 func startPair(t *testing.T, shape func(*sess.Config), handlers routes) *pair {
 	t.Helper()
-	p := &pair{redis: redistest.Start(t)}
+	p := &pair{redis: redistest.Start(t), users: newBrowser(t)}
 	for i := range p.nodes {
 		p.nodes[i] = startNode(t, at(p.redis.Addr), sess.RueidisConfig{}, func(c *sess.Config) {
 			c.StoreTimeout = time.Minute // calls wait at the gate
@@ -171,8 +172,8 @@ func (p *pair) clean(t testing.TB) {
 }
 
 // holding returns a browser that presents id to the auditor.
-func (p *pair) holding(t testing.TB, id string) *browser {
-	b := newBrowser(t)
+func (p *pair) holding(id string) *browser {
+	b := p.users.another()
 	b.jar["koa.sid"] = id
 	return b
 }
@@ -181,7 +182,7 @@ func (p *pair) holding(t testing.TB, id string) *browser {
 func (p *pair) wantLive(t testing.TB, want int) (live []string) {
 	t.Helper()
 	for _, id := range p.stored(t) {
-		if ask(t, p.holding(t, id.Value()), p.audit, "/exists").body == "true" {
+		if ask(t, p.holding(id.Value()), p.audit, "/exists").body == "true" {
 			live = append(live, id.Value())
 		}
 	}
@@ -226,7 +227,7 @@ func (p *pair) everyOrder(t *testing.T, test func(t *testing.T, ann *browser, ru
 	for _, warm := range []bool{false, true} {
 		var plan []int
 		for more := true; more; plan, more = nextOrder(plan) {
-			ann := newBrowser(t)
+			ann := p.users.another()
 			ann.must(t, p.nodes[orders%2], "/login")
 			if warm {
 				p.warm(t, ann)

@@ -199,7 +199,7 @@ func TestLogoutWinsInEveryOrderAtTwoNodes(t *testing.T) {
 				one, other := ann.twin(), ann.twin()
 				run(func() { ask(t, one, p.nodes[0], "/"+act) }, func() { ask(t, other, p.nodes[1], "/logout") })
 				for _, id := range p.stored(t) { // A request that came after the logout has begun a session of its own.
-					holder := p.holding(t, id.Value())
+					holder := p.holding(id.Value())
 					if ask(t, holder, p.audit, "/user").body != "" || id.Value() == ann.id() && ask(t, holder, p.audit, "/exists").body != "false" {
 						t.Error("a session that was logged out: got it alive, want it gone")
 					}
@@ -317,7 +317,7 @@ func TestAForeignIDIsAdoptedAtNoNode(t *testing.T) {
 				if len(r.header.Values("Set-Cookie")) > 0 && b.id() == presented {
 					t.Errorf("%s: got a cookie with the presented id, want a new one", what)
 				}
-				if want := fmt.Sprint(what == "an id without its signature"); ask(t, p.holding(t, presented), p.audit, "/exists").body != want {
+				if want := fmt.Sprint(what == "an id without its signature"); ask(t, p.holding(presented), p.audit, "/exists").body != want {
 					t.Errorf("%s: got a session under it %v, want %s", what, want != "true", want)
 				}
 			}

@@ -140,9 +140,10 @@ func TestALogoutIsKnownAtTheOtherNodeWithinMaxStale(t *testing.T) {
 	redis := redistest.Start(t)
 	a := startNode(t, at(redis.Addr), sess.RueidisConfig{}, nil, routes(nil).add)
 	b := startNode(t, at(redis.Addr), sess.RueidisConfig{}, nil, routes(nil).add)
+	users := newBrowser(t)
 	var stale ages
 	for range rounds {
-		ann := newBrowser(t)
+		ann := users.another()
 		ann.must(t, a, "/login")
 		warm(t, b, ann)
 		kept := ann.twin()
