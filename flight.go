@@ -6,6 +6,7 @@ import "time"
 // done is closed; then they do not change any more.
 type flight struct {
 	id       ID
+	begun    int64  // on the clock of nearCache.mono
 	lease    *lease // of the connection it was sent on, nil before that
 	poisoned bool   // the record may be older than a write: it must not be kept, nor given to who came later
 	own      bool   // it was sent right behind a write of this node's, on the same connection
@@ -15,34 +16,36 @@ type flight struct {
 	err      error
 }
 
-// join returns the flight that reads id's record; first says that the caller must make it.
-func (c *nearCache) join(id ID) (f *flight, first bool) {
+// join returns the flight that reads id's record; first says that the caller must make it. A flight is joined only while
+// what it finds cannot be too old for who asks at now: the server may have answered when it had just begun.
+func (c *nearCache) join(id ID, now time.Time) (f *flight, first bool) {
 	s := c.shard(&id)
+	mono := c.mono(now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.flights[id]; f != nil {
-		if f.lease == nil || !f.lease.over() {
+		if mono-f.begun < int64(c.hold) && (f.lease == nil || !f.lease.over()) {
 			c.count.joined.Add(1)
 			return f, false
 		}
 		c.poison(s, f)
 	}
 	c.count.misses.Add(1)
-	f = &flight{id: id, done: make(chan struct{})}
+	f = &flight{id: id, begun: mono, done: make(chan struct{})}
 	s.flights[id] = f
 	return f, true
 }
 
 // begin returns a flight that reads id's record behind a write which the caller is about to send. Flights from before
 // the write are not kept any more.
-func (c *nearCache) begin(id ID) *flight {
+func (c *nearCache) begin(id ID, now time.Time) *flight {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.flights[id]; f != nil {
 		c.poison(s, f)
 	}
-	f := &flight{id: id, own: true, done: make(chan struct{})}
+	f := &flight{id: id, begun: c.mono(now), own: true, done: make(chan struct{})}
 	s.flights[id] = f
 	return f
 }

@@ -29,8 +29,9 @@ const (
 //
 // A look-up takes no lock. Buckets are chains of immutable entries; who changes a chain holds the shard's mutex.
 type nearCache struct {
-	prefix string    // of the keys the server names when it invalidates
-	start  time.Time // what monotonic instants are counted from
+	prefix string        // of the keys the server names when it invalidates
+	hold   time.Duration // how old an answer may be, counted from when it was asked for: MaxStale
+	start  time.Time     // what monotonic instants are counted from
 	seed   maphash.Seed
 	shift  uint8 // 64 minus the bits of a hash that choose the shard
 	mask   uint64
@@ -78,7 +79,7 @@ type nearEntry struct {
 // entryBytes is what an entry costs beside the text of its record: itself, the Record and the share of a bucket.
 const entryBytes = int64(unsafe.Sizeof(nearEntry{})) + 96
 
-func newNearCache(prefix string, maxBytes int64) *nearCache {
+func newNearCache(prefix string, maxBytes int64, hold time.Duration) *nearCache {
 	shards := 1
 	for shards < nearShards && maxBytes/int64(2*shards) >= shardBytes {
 		shards *= 2
@@ -90,6 +91,7 @@ func newNearCache(prefix string, maxBytes int64) *nearCache {
 	}
 	c := &nearCache{
 		prefix: prefix,
+		hold:   hold,
 		start:  time.Now(),
 		seed:   maphash.MakeSeed(),
 		shift:  uint8(64 - bits.Len(uint(shards-1))),

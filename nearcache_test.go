@@ -30,7 +30,7 @@ func (n *nearTest) beat() { n.link.lease.Load().extend(n.mono(n.now) + int64(tim
 // fly begins a read of id and sends it.
 func (n *nearTest) fly(t *testing.T, id ID) *flight {
 	t.Helper()
-	f, first := n.join(id)
+	f, first := n.join(id, n.now)
 	if !first {
 		t.Fatalf("join: got a flight that was under way, want a new one")
 	}
@@ -114,7 +114,7 @@ func TestNearCacheKeepsNoMiss(t *testing.T) {
 	n := newNearTest(t, 1<<20)
 	id := numberedID(t, 1)
 	n.land(n.fly(t, id), nil, ErrNotFound, n.now)
-	if f, first := n.join(id); !first {
+	if f, first := n.join(id, n.now); !first {
 		t.Errorf("join after a read that found nothing: got %v, want a new flight", f)
 	}
 }
@@ -174,11 +174,11 @@ func TestFlightIsPoisoned(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNearTest(t, 1<<20)
 			f := n.fly(t, id)
-			if joined, first := n.join(id); first || joined != f {
+			if joined, first := n.join(id, n.now); first || joined != f {
 				t.Errorf("join of a flight under way: got a new one, want it")
 			}
 			c.come(n)
-			if _, first := n.join(id); !first {
+			if _, first := n.join(id, n.now); !first {
 				t.Errorf("join of a poisoned flight: got it, want a new one")
 			}
 			r := endingRecord(t, 10, n.now.Add(time.Hour))
@@ -212,7 +212,7 @@ func TestReadBehindAnOwnWriteIsKept(t *testing.T) {
 			answer(n)
 		}, false},
 		{"the report comes before it was sent", nil, false},
-		{"this node writes again", func(n *nearTest) { n.begin(id); answer(n) }, false},
+		{"this node writes again", func(n *nearTest) { n.begin(id, n.now); answer(n) }, false},
 		{"another write of this node ends", func(n *nearTest) { n.invalidate(id); answer(n) }, false},
 		{"the connection is lost", func(n *nearTest) { answer(n); n.link.Close(errors.New("lost")) }, false},
 		{"it is redirected", func(n *nearTest) { n.link.Cancel(key, "GET", errors.New("MOVED")) }, false},
@@ -220,7 +220,7 @@ func TestReadBehindAnOwnWriteIsKept(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNearTest(t, 1<<20)
 			before := n.fly(t, id)
-			f := n.begin(id)
+			f := n.begin(id, n.now)
 			if c.come == nil {
 				n.link.invalidated(key)
 			}
@@ -245,7 +245,7 @@ func TestReadBehindAnOwnWriteIsKept(t *testing.T) {
 func TestRedirectedReadIsNotKept(t *testing.T) {
 	n := newNearTest(t, 1<<20)
 	id := numberedID(t, 1)
-	f, _ := n.join(id) // never seen by a link: the reply came over a connection that does not track it
+	f, _ := n.join(id, n.now) // never seen by a link: the reply came over a connection that does not track it
 	n.land(f, endingRecord(t, 10, n.now.Add(time.Hour)), nil, n.now)
 	n.wantPeek(t, id, nil, "after a read nobody tracks")
 }
@@ -341,7 +341,7 @@ func TestNearCacheUnderRaces(t *testing.T) {
 				case 0, 1, 2:
 					n.peek(&id, n.now)
 				case 3:
-					if f, first := n.join(id); first {
+					if f, first := n.join(id, n.now); first {
 						n.link.Flight("p:"+id.Value(), "GET", nearTTL, n.now)
 						n.land(f, endingRecord(t, 100*(i%30), n.now.Add(time.Hour)), nil, n.now)
 					}
@@ -381,7 +381,7 @@ func BenchmarkNearCacheHit(b *testing.B) {
 	ids := make([]ID, 1<<14)
 	for i := range ids {
 		ids[i], _ = ParseID(fmt.Sprintf("%032d", i*7919))
-		f, _ := s.cache.join(ids[i])
+		f, _ := s.cache.join(ids[i], now)
 		l.Flight("p:"+ids[i].Value(), "GET", nearTTL, now)
 		s.cache.land(f, endingRecord(b, 300, now.Add(time.Hour)), nil, now)
 	}

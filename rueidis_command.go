@@ -140,11 +140,11 @@ type exchanged struct {
 // it: so the near cache need not ask for what this node has written. Where the script surely did nothing replace tries
 // again.
 func (s *RueidisStore) exchange(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (exchanged, error) {
-	f := s.cache.begin(id)
+	sent := time.Now()
+	f := s.cache.begin(id, sent)
 	key := s.key(id)
 	swap := s.client.B().Evalsha().Sha1(s.swapSum).Numkeys(1).Key(key).Arg(swapArgs(old, next, ttl)...).Build()
 	get := s.client.B().Get().Key(key).Cache()
-	sent := time.Now()
 	// A cacheable command is one that is sent with the request to track what it reads. All commands of a batch must be.
 	replies := s.client.DoMultiCache(ctx,
 		rueidis.CT(rueidis.Cacheable(swap).ToStaticTTL(), nearTTL), rueidis.CT(get.ToStaticTTL(), nearTTL))

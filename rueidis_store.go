@@ -99,7 +99,7 @@ func newRueidisStore(settings rueidisSettings) *RueidisStore {
 	s.hold = settings.maxStale
 	s.connect = make(chan struct{}, 1)
 	if settings.nearBytes > 0 {
-		s.cache = newNearCache(settings.prefix, settings.nearBytes)
+		s.cache = newNearCache(settings.prefix, settings.nearBytes, settings.maxStale)
 	}
 	s.watches = newWatches(s)
 	return s
@@ -232,7 +232,7 @@ func (s *RueidisStore) look(ctx context.Context, id ID) (*Record, *lease, error)
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	for {
-		f, first := s.cache.join(id)
+		f, first := s.cache.join(id, time.Now())
 		if first {
 			s.fly(ctx, f)
 		}

@@ -98,6 +98,10 @@ func (b *browser) twin() *browser {
 	return &browser{client: b.client, jar: jar}
 }
 
+// another is another user's browser, without cookies, on the same connections: a test of thousands of users would run out
+// of file descriptors else.
+func (b *browser) another() *browser { return &browser{client: b.client, jar: map[string]string{}} }
+
 // id is the session id in the jar, empty if there is none.
 func (b *browser) id() string { return b.jar["koa.sid"] }
 
