@@ -1,0 +1,193 @@
+package reliability
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fibersess/sess/internal/redistest"
+)
+
+// again does something again and again for as long as a fault lasts.
+func (s *site) again(every time.Duration, do func()) {
+	for end := time.Now().Add(faultTime(s.t)); time.Now().Before(end); time.Sleep(every) {
+		do()
+	}
+}
+
+// reads are the requests that change nothing.
+func reads(r request) bool { return r.path == "/read" }
+
+func (s *site) restart() {
+	s.server.Kill()
+	s.lasts()
+	s.server.Restart()
+}
+
+func (s *site) pause(mode string) {
+	s.server.Do("CLIENT", "PAUSE", strconv.FormatInt(faultTime(s.t).Milliseconds(), 10), mode)
+	s.lasts()
+	s.server.Do("DEL", "nothing") // Answered when the pause is over.
+}
+
+func TestFaultsOfAServerCostNoData(t *testing.T) {
+	runAll(t, []fault{
+		{name: "killed and restarted, appendfsync always", place: direct("--appendonly", "yes", "--appendfsync", "always"),
+			fails: true, inflict: (*site).restart},
+		{name: "CLIENT PAUSE WRITE", place: direct(), fails: true, halves: true, inflict: func(s *site) { s.pause("WRITE") }},
+		{name: "CLIENT PAUSE ALL", place: direct(), fails: true, inflict: func(s *site) { s.pause("ALL") }},
+		{name: "CLIENT KILL of all, every 50 ms", place: direct(), fails: true, inflict: func(s *site) {
+			s.again(50*time.Millisecond, func() { s.server.Do("CLIENT", "KILL", "TYPE", "normal") })
+		}},
+		{name: "SCRIPT FLUSH every 10 ms", place: direct(), inflict: func(s *site) {
+			s.again(10*time.Millisecond, func() { s.server.Do("SCRIPT", "FLUSH") })
+		}},
+		{name: "out of memory", place: direct(), fails: true,
+			spares: func(r request) bool { return r.path == "/read" || r.path == "/logout" },
+			inflict: func(s *site) {
+				s.server.Do("CONFIG", "SET", "maxmemory", "1")
+				s.lasts()
+				s.server.Do("CONFIG", "SET", "maxmemory", "0")
+			}},
+		{name: "READONLY", place: direct(), fails: true, spares: reads, inflict: func(s *site) {
+			s.server.Do("REPLICAOF", "127.0.0.1", "1") // of nobody: it keeps what it has
+			s.lasts()
+			s.server.Do("REPLICAOF", "NO", "ONE")
+		}},
+		{name: "process stopped", place: direct(), fails: true, inflict: func(s *site) {
+			s.server.Pause()
+			s.lasts()
+			s.server.Resume()
+			s.server.Do("PING")
+		}},
+	})
+}
+
+func TestSessionsThatTheServerLostStayLost(t *testing.T) {
+	evict := func(policy string) fault {
+		return fault{name: "evicted, " + policy, place: direct("--maxmemory-policy", policy), loss: sessions,
+			prepare: (*site).fill,
+			inflict: func(s *site) {
+				used, _ := strconv.Atoi(s.server.Info("memory")["used_memory"])
+				s.server.Do("CONFIG", "SET", "maxmemory", strconv.Itoa(used-fillers*fillerBytes/2))
+				s.again(50*time.Millisecond, s.fill)
+				s.server.Do("CONFIG", "SET", "maxmemory", "0")
+			},
+			proves: func(s *site) string {
+				evicted := s.server.Info("stats")["evicted_keys"]
+				if evicted == "0" {
+					s.t.Error("keys evicted: got 0, want some: this test has shown nothing")
+				}
+				return evicted + " keys evicted"
+			}}
+	}
+	runAll(t, []fault{
+		{name: "killed and restarted, empty", place: direct(), loss: sessions, fails: true, inflict: (*site).restart},
+		{name: "FLUSHALL every 300 ms", place: direct(), loss: sessions, inflict: func(s *site) {
+			s.again(300*time.Millisecond, func() { s.server.Do("FLUSHALL") })
+		}},
+		evict("volatile-ttl"),
+		evict("allkeys-lru"),
+	})
+}
+
+const fillers, fillerBytes = 200, 4 << 10
+
+// fill writes what takes memory and lives longer than a session.
+func (s *site) fill() {
+	for i := range fillers {
+		s.server.Do("SET", "filler:"+strconv.Itoa(i), strings.Repeat(".", fillerBytes), "EX", "1000000")
+	}
+}
+
+// TestAServerThatGoesBackLosesNoMoreThanItsLastMoments: what was acknowledged before the instant that site.kept names
+// is there afterwards, and after the fault nobody reads less than he wrote.
+func TestAServerThatGoesBackLosesNoMoreThanItsLastMoments(t *testing.T) {
+	runAll(t, []fault{
+		{name: "killed and restarted, appendfsync everysec", place: direct("--appendonly", "yes", "--appendfsync", "everysec"),
+			loss: writes, fails: true, inflict: (*site).restart,
+			prepare: func(s *site) {
+				s.kept.now()
+				time.Sleep(2 * time.Second) // While the disk is busy the server keeps what it acknowledged for so long.
+			}},
+		{name: "Sentinel failover", place: watched, loss: writes, fails: true,
+			prepare: func(s *site) { s.replicated(s.pair.Master) },
+			inflict: func(s *site) {
+				s.pair.Master.Kill()
+				eventually(s.t, "the replica is the master", func() bool { return isMaster(s.pair.Replica) })
+			}},
+		{name: "cluster failover", place: clustered, loss: writes, fails: true,
+			prepare: func(s *site) { s.replicated(s.cluster.Masters[0]) },
+			inflict: func(s *site) {
+				s.cluster.Masters[0].Kill()
+				replica := s.cluster.Nodes[len(s.cluster.Masters)]
+				eventually(s.t, "the replica is the master and the cluster whole", func() bool {
+					for _, n := range s.cluster.Nodes[1:] {
+						if state, err := n.Try("CLUSTER", "INFO"); err != nil || !strings.Contains(state.(string), "cluster_state:ok") {
+							return false
+						}
+					}
+					return isMaster(replica)
+				})
+			}},
+	})
+}
+
+func isMaster(s *redistest.Server) bool { return s.Info("replication")["role"] == "master" }
+
+// replicated waits until the replica has all that the master has acknowledged by now.
+func (s *site) replicated(master *redistest.Server) {
+	s.kept.now()
+	want, _ := strconv.Atoi(master.Info("replication")["master_repl_offset"])
+	eventually(s.t, "the replica has what the master had", func() bool {
+		_, text, _ := strings.Cut(master.Info("replication")["slave0"], "offset=")
+		text, _, _ = strings.Cut(text, ",")
+		got, err := strconv.Atoi(text)
+		return err == nil && got >= want
+	})
+}
+
+func TestSlotsThatMoveAreNotNoticed(t *testing.T) {
+	moved := 0
+	runAll(t, []fault{{name: "slots moved with their sessions", place: clustered,
+		inflict: func(s *site) {
+			from, to := s.cluster.Masters[0], s.cluster.Masters[1]
+			for end := time.Now().Add(2 * faultTime(s.t)); time.Now().Before(end); from, to = to, from {
+				for _, key := range from.Do("KEYS", "koa:sess:*").([]any) {
+					s.move(from.Do("CLUSTER", "KEYSLOT", key.(string)).(int64), from, to)
+					moved++
+				}
+			}
+		},
+		proves: func(s *site) string {
+			if moved == 0 {
+				s.t.Error("slots moved: got 0, want some: this test has shown nothing")
+			}
+			return fmt.Sprintf("%d slots moved", moved)
+		}}})
+}
+
+// move moves one slot as redis-cli does.
+func (s *site) move(slot int64, from, to *redistest.Server) {
+	number := strconv.FormatInt(slot, 10)
+	target, source := to.Do("CLUSTER", "MYID").(string), from.Do("CLUSTER", "MYID").(string)
+	to.Do("CLUSTER", "SETSLOT", number, "IMPORTING", source)
+	from.Do("CLUSTER", "SETSLOT", number, "MIGRATING", target)
+	time.Sleep(10 * time.Millisecond) // Users meet a slot that is on its way.
+	host, port, _ := net.SplitHostPort(to.Addr)
+	for {
+		keys := from.Do("CLUSTER", "GETKEYSINSLOT", number, "10").([]any)
+		if len(keys) == 0 {
+			break
+		}
+		for _, key := range keys {
+			from.Do("MIGRATE", host, port, key.(string), "0", "5000")
+		}
+	}
+	time.Sleep(10 * time.Millisecond)
+	to.Do("CLUSTER", "SETSLOT", number, "NODE", target)
+	from.Do("CLUSTER", "SETSLOT", number, "NODE", target)
+}
