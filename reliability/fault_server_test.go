@@ -106,6 +106,14 @@ func (s *site) fill() {
 // TestAServerThatGoesBackLosesNoMoreThanItsLastMoments: what was acknowledged before the instant that site.kept names
 // is there afterwards, and after the fault nobody reads less than he wrote.
 func TestAServerThatGoesBackLosesNoMoreThanItsLastMoments(t *testing.T) {
+	failover := func(s *site) {
+		s.pair.Master.Kill()
+		_, port, _ := net.SplitHostPort(s.pair.Replica.Addr)
+		eventually(s.t, "the Sentinel names the replica as the master", func() bool {
+			named := s.pair.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", redistest.MasterName)
+			return isMaster(s.pair.Replica) && named.([]any)[1] == port
+		})
+	}
 	runAll(t, []fault{
 		{name: "killed and restarted, appendfsync everysec", place: direct("--appendonly", "yes", "--appendfsync", "everysec"),
 			loss: writes, fails: true, inflict: (*site).restart,
@@ -113,24 +121,34 @@ func TestAServerThatGoesBackLosesNoMoreThanItsLastMoments(t *testing.T) {
 				s.kept.now()
 				time.Sleep(2 * time.Second) // While the disk is busy the server keeps what it acknowledged for so long.
 			}},
-		{name: "Sentinel failover", place: watched, loss: writes, fails: true,
-			prepare: func(s *site) { s.replicated(s.pair.Master) },
-			inflict: func(s *site) {
-				s.pair.Master.Kill()
-				eventually(s.t, "the replica is the master", func() bool { return isMaster(s.pair.Replica) })
+		{name: "Sentinel failover", place: supervised, loss: writes, fails: true,
+			prepare: func(s *site) { s.replicated(s.pair.Master) }, inflict: failover},
+		{name: "Sentinel failover to a replica that was behind", place: supervised, loss: writes, fails: true,
+			prepare: func(s *site) {
+				s.replicated(s.pair.Master)
+				s.pair.Master.Do("ACL", "SETUSER", "default", "-psync", "-sync")
+				s.pair.Master.Do("CLIENT", "KILL", "TYPE", "replica")
+				s.lasts()
+			},
+			inflict: failover,
+			proves: func(s *site) string {
+				gone, lost, back := s.losses()
+				if gone == 0 || lost == 0 || back == 0 {
+					s.t.Errorf("got %d sessions gone, %d increments lost, %d ended sessions back, want some of each: this test has shown nothing", gone, lost, back)
+				}
+				return "the replica was cut off for " + faultTime(s.t).String()
 			}},
 		{name: "cluster failover", place: clustered, loss: writes, fails: true,
 			prepare: func(s *site) { s.replicated(s.cluster.Masters[0]) },
 			inflict: func(s *site) {
 				s.cluster.Masters[0].Kill()
-				replica := s.cluster.Nodes[len(s.cluster.Masters)]
 				eventually(s.t, "the replica is the master and the cluster whole", func() bool {
 					for _, n := range s.cluster.Nodes[1:] {
 						if state, err := n.Try("CLUSTER", "INFO"); err != nil || !strings.Contains(state.(string), "cluster_state:ok") {
 							return false
 						}
 					}
-					return isMaster(replica)
+					return isMaster(s.cluster.Nodes[len(s.cluster.Masters)])
 				})
 			}},
 	})

@@ -109,8 +109,8 @@ func clustered(t testing.TB) *site {
 	return s
 }
 
-// watched is a site on a master that a Sentinel watches.
-func watched(t testing.TB) *site {
+// supervised is a site on a master that a Sentinel watches.
+func supervised(t testing.TB) *site {
 	pair := redistest.StartSentinel(t)
 	option := rueidis.ClientOption{InitAddress: []string{pair.Addr}, Sentinel: rueidis.SentinelOption{MasterSet: redistest.MasterName}}
 	s := newSite(t, option, option)
@@ -118,7 +118,7 @@ func watched(t testing.TB) *site {
 	return s
 }
 
-// routes are what users ask for. A page of a session shows its user, its counter and a text of about 240 bytes.
+// routes are what users ask for. A page of a session shows its user, its counter and a text of about 250 bytes.
 func routes(app *fiber.App) {
 	show := func(c *fiber.Ctx, s sess.Session) error {
 		name, ok := sess.Get[string](s, "user")
@@ -156,7 +156,7 @@ func routes(app *fiber.App) {
 	app.Get("/logout", func(c *fiber.Ctx) error { sess.From(c).Destroy(); return nil })
 }
 
-func textOf(name string) string { return strings.Repeat(name+".", 30) }
+func textOf(name string) string { return strings.Repeat(name+".", 36) }
 
 // lasts waits for as long as a fault lasts.
 func (s *site) lasts() { time.Sleep(faultTime(s.t)) }
@@ -377,16 +377,21 @@ func short(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-// costs says what the fault took from users.
-func (s *site) costs() (text string) {
-	var gone, lost, back int
+// losses are what the fault took from users: sessions, acknowledged increments, and ends of sessions.
+func (s *site) losses() (gone, lost, back int) {
 	for _, u := range s.users {
-		gone, lost, back = gone+u.gone, lost+u.lost, back+int(u.back)
+		gone, lost, back = gone+u.gone, lost+u.lost, back+u.back
 	}
+	return gone, lost, back
+}
+
+// costs says the same.
+func (s *site) costs() (text string) {
+	gone, lost, back := s.losses()
 	for _, c := range []struct {
 		n    int
 		what string
-	}{{gone, "sessions gone"}, {lost, "acknowledged increments lost"}, {back, "ended sessions back"}} {
+	}{{gone, "sessions gone"}, {lost, "acknowledged increments lost (of sessions that stayed)"}, {back, "answers of ended sessions that were back"}} {
 		if c.n > 0 {
 			text += fmt.Sprintf("; %d %s", c.n, c.what)
 		}
