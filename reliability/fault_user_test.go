@@ -55,16 +55,16 @@ func (u *user) step() {
 		return
 	}
 	switch n := rand.IntN(100); {
-	case n < 45:
-		u.hit(node)
-	case n < 85:
-		u.read(node)
-	case n < 92 && len(u.graves) > 0:
-		u.haunt(u.graves[rand.IntN(len(u.graves))], node)
-	case n < 96:
+	case n < 2:
 		u.renew(node)
-	case n < 98:
+	case n < 3:
 		u.logout(node)
+	case n < 10 && len(u.graves) > 0:
+		u.haunt(u.graves[rand.IntN(len(u.graves))], node)
+	case n < 55:
+		u.hit(node)
+	default:
+		u.read(node)
 	}
 }
 
@@ -210,7 +210,7 @@ func (u *user) shown(node int, asked time.Time, a answer) {
 		s.wrong("node %d: got the counter %d, want %d to %d", node, hits, low, u.high())
 	}
 	u.floor[node] = max(u.floor[node], hits)
-	if s.wentBack() && !u.based && node == u.home && s.ended.passed(asked.Add(-recovery)) {
+	if s.wentBack() && !u.based && node == u.home && s.ended.passed(asked) {
 		u.lost += max(0, u.high()-u.unknown-hits)
 		u.base, u.based, u.floor = hits-len(u.acked), true, [2]int{}
 		u.floor[node] = hits
