@@ -26,6 +26,7 @@ func TestAllocationsOfARequest(t *testing.T) {
 		{name: "two values read", do: readTwo, known: true, loaded: 1},
 		// The record and its bytes.
 		{name: "one value written", do: countUp, known: true, want: 2, loaded: 1, saved: 1},
+		{name: "one value updated", do: countByUpdate, known: true, want: 2, loaded: 1, saved: 1},
 		// The record, its bytes, and the memory store's entry; its share of the table's growth is less than one.
 		{name: "created", do: create, want: 3, created: 1},
 	} {

@@ -38,6 +38,7 @@ func BenchmarkRequest(b *testing.B) {
 	b.Run("untouched/its cookies", with(untouched, "", true))
 	b.Run("read two of ten", with(readTwo, "", true))
 	b.Run("count", with(countUp, "", true))
+	b.Run("count by Update", with(countByUpdate, "", true))
 	b.Run("create", with(create, "", false))
 }
 
@@ -120,6 +121,11 @@ func countUp(c *fiber.Ctx) error {
 	s := sess.From(c)
 	n, _ := sess.Get[int](s, "count")
 	sess.Set(s, "count", n+1)
+	return c.SendString("counted")
+}
+
+func countByUpdate(c *fiber.Ctx) error {
+	sess.Update(sess.From(c), "count", func(n int, _ bool) int { return n + 1 })
 	return c.SendString("counted")
 }
 

@@ -3,6 +3,7 @@ package sess
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -11,9 +12,13 @@ var errRenewed = errors.New("sess: renewed")
 
 // commit decides what becomes of the session when its handler has returned, and does it.
 func (st *state) commit() error {
+	st.decided = true
+	if !st.touched.Load() {
+		return nil
+	}
 	st.lock()
 	defer st.mu.Unlock()
-	if !st.touched || st.orphaned() {
+	if st.orphaned() {
 		return nil
 	}
 	if st.base == nil && st.fiberCtx != nil && !st.m.local && st.dirty() {
@@ -126,15 +131,28 @@ func (st *state) wanted() bool {
 	if st.record == nil {
 		return st.forced || st.holdsValue() || st.m.config.AllowEmpty && st.used && st.fate != fateDestroy
 	}
+	if !st.dirty() {
+		return false
+	}
 	if st.ownCookie {
-		raw, _ := st.record.Raw("cookie")
+		raw, _ := st.record.ownCookie()
 		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, st.cookie, st.m.config.Cookie)
 	}
 	var cookie []byte
 	if st.ownCookie {
 		cookie = st.cookieJSON
 	}
-	return st.forced || st.fate == fateRegenerate || changed(st.record, st.wipe, st.changes, cookie)
+	st.dropIdle()
+	return st.forced || st.fate == fateRegenerate || len(st.changes) > 0 && !st.wipe ||
+		changed(st.record, st.wipe, st.changes, cookie)
+}
+
+// dropIdle drops the changes that change nothing, so that a merge does not write over another's with them.
+func (st *state) dropIdle() {
+	if st.wipe {
+		return
+	}
+	st.changes = slices.DeleteFunc(st.changes, func(c change) bool { return !c.alters(st.record, false) })
 }
 
 // holdsValue reports whether the changes give an empty session a value.
@@ -171,7 +189,6 @@ func (st *state) store() error {
 	if err := st.newID(); err != nil {
 		return &Error{Op: "save", Err: err}
 	}
-	st.dropIdle()
 	ctx, cancel := st.phase()
 	defer cancel()
 	if st.fate == fateRegenerate {
@@ -271,7 +288,7 @@ func (st *state) build(current *Record, at time.Time, ttl time.Duration) (*Recor
 	}
 	h := header{created: st.created, ends: m.stored(life.ends)}
 	if st.ownCookie || m.config.Koa {
-		raw, _ := current.Raw("cookie")
+		raw, _ := current.ownCookie()
 		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, opts, m.config.Cookie)
 		h.cookie = st.cookieJSON
 	}
@@ -282,21 +299,6 @@ func (st *state) build(current *Record, at time.Time, ttl time.Duration) (*Recor
 	}
 	next.ends = life.ends
 	return next, life, nil
-}
-
-// dropIdle drops the changes that change nothing, so that a merge does not write over another's with them.
-func (st *state) dropIdle() {
-	if st.wipe {
-		return
-	}
-	kept := st.changes[:0]
-	for i := range st.changes {
-		if changed(st.record, false, st.changes[i:i+1], nil) {
-			kept = append(kept, st.changes[i])
-		}
-	}
-	clear(st.changes[len(kept):])
-	st.changes = kept
 }
 
 // contend runs try until it is done. After its first loss it queues with the other losers of this process.

@@ -2,7 +2,6 @@ package sess
 
 import (
 	"bytes"
-	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -96,10 +95,11 @@ const maxCandidates = 4
 // presented is what a request presents: the well-formed ids and the signatures of plausible length in the order of
 // the header. It holds them by value. Only the first nIDs and nSigs count; the rest is left from earlier requests.
 type presented struct {
-	ids   [maxCandidates]ID
-	sigs  [maxCandidates]signature
-	nIDs  int
-	nSigs int
+	ids    [maxCandidates]ID
+	sigs   [maxCandidates]signature
+	nIDs   int
+	nSigs  int
+	picked int // the signature that pick found good
 }
 
 // findCookies sets out to what h presents under the two names, which are compared byte by byte.
@@ -192,6 +192,7 @@ func (p *presented) pick(k *keyring) (id ID, keyIndex int, ok bool) {
 	for i := range p.nIDs {
 		for j := range p.nSigs {
 			if keyIndex, ok = k.verify(&p.ids[i], p.sigs[j].bytes()); ok {
+				p.picked = j
 				return p.ids[i], keyIndex, true
 			}
 		}
@@ -205,98 +206,4 @@ func (p *presented) pickUnsigned() (id ID, ok bool) {
 		return ID{}, false
 	}
 	return p.ids[0], true
-}
-
-// cookieWriter writes the cookies of one Manager. It is safe for concurrent use.
-type cookieWriter struct {
-	name    string
-	sigName string
-	keys    *keyring // nil: unsigned
-	pool    sync.Pool
-}
-
-// newCookieWriter returns a writer of cookies called name, which has passed Cookie.validate. keys is nil for cookies
-// without a signature.
-func newCookieWriter(name string, keys *keyring) *cookieWriter {
-	w := &cookieWriter{name: name, sigName: name + ".sig", keys: keys}
-	w.pool.New = func() any { return new(fasthttp.Cookie) }
-	return w
-}
-
-// write sets both cookies of id in h, with the attributes of c, which has passed validate, and in place of any that
-// are set there. secure says that the request came over TLS. The browser keeps them for maxAge: 0 means until it is
-// closed, and a time that is over removes them.
-func (w *cookieWriter) write(h *fasthttp.ResponseHeader, c *Cookie, id *ID, secure bool, maxAge time.Duration) {
-	out := w.acquire(c, secure)
-	defer w.release(out)
-	out.SetMaxAge(wholeSeconds(maxAge))
-
-	out.SetKey(w.name)
-	out.SetValueBytes(id.b[:id.n])
-	replaceCookie(h, w.name, out)
-	if w.keys == nil {
-		return
-	}
-	var buf [maxSignatureLen]byte
-	out.SetKey(w.sigName)
-	out.SetValueBytes(w.keys.sign(buf[:0], id))
-	replaceCookie(h, w.sigName, out)
-}
-
-// expire tells the browser to drop both cookies. It finds them by name, domain and path (and partition), and takes
-// orders about Secure ones only from a response that says Secure: hence all the attributes. The expiry is an instant
-// in the past and not Max-Age=0, since every browser there ever was obeys the former.
-func (w *cookieWriter) expire(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
-	out := w.acquire(c, secure)
-	defer w.release(out)
-	out.SetExpire(time.Unix(0, 0))
-
-	out.SetKey(w.name)
-	replaceCookie(h, w.name, out)
-	if w.keys == nil {
-		return
-	}
-	out.SetKey(w.sigName)
-	replaceCookie(h, w.sigName, out)
-}
-
-// acquire returns a cookie with c's attributes and without key, value and end.
-func (w *cookieWriter) acquire(c *Cookie, secure bool) *fasthttp.Cookie {
-	out := w.pool.Get().(*fasthttp.Cookie)
-	out.SetSameSite(wireSameSite[c.SameSite])
-	out.SetPartitioned(c.Partitioned) // before SetPath, since it sets the path to "/"
-	out.SetPath(c.Path)
-	out.SetDomain(c.Domain)
-	out.SetHTTPOnly(!c.DangerouslyScriptReadable)
-	out.SetSecure(c.Secure == SecureAlways || c.Secure == SecureAuto && secure)
-	return out
-}
-
-func (w *cookieWriter) release(c *fasthttp.Cookie) {
-	c.Reset()
-	w.pool.Put(c)
-}
-
-// wireSameSite translates to fasthttp's terms.
-var wireSameSite = [...]fasthttp.CookieSameSite{
-	SameSiteLax:              fasthttp.CookieSameSiteLaxMode,
-	SameSiteStrict:           fasthttp.CookieSameSiteStrictMode,
-	SameSiteNone:             fasthttp.CookieSameSiteNoneMode,
-	SameSiteDangerouslyUnset: fasthttp.CookieSameSiteDisabled,
-}
-
-// replaceCookie sets c in h. SetCookie alone would replace only the first of several lines that a handler has added
-// under this name by hand.
-func replaceCookie(h *fasthttp.ResponseHeader, name string, c *fasthttp.Cookie) {
-	h.DelCookie(name)
-	h.SetCookie(c)
-}
-
-// wholeSeconds returns d as fasthttp's SetMaxAge wants it: in seconds rounded up and within what browsers grant; 0
-// stays 0, and anything negative is -1.
-func wholeSeconds(d time.Duration) int {
-	if d < 0 {
-		return -1
-	}
-	return int((min(d, maxCookieAge) + time.Second - 1) / time.Second)
 }

@@ -13,7 +13,6 @@ import (
 // The request's path allocates nothing. (Under the race detector sync.Pool drops things at random.)
 func TestCookiesCostNoAllocations(t *testing.T) {
 	ring := newKeyring([]Key{SHA256Key(longKey), SHA1Key(otherKey)}, "koa.sid", false)
-	w := newCookieWriter("koa.sid", ring)
 	id := testID(t, testIDText)
 	sig := ring.sign(nil, &id)
 	old := newKeyring([]Key{SHA1Key(otherKey)}, "koa.sid", false).sign(nil, &id)
@@ -22,6 +21,7 @@ func TestCookiesCostNoAllocations(t *testing.T) {
 	kept := readHeader(t, true, "cookie: koa.sid="+testIDText+"\r\n")
 	none := readHeader(t, false)
 	c := Cookie{Domain: "example.com"}.withDefaults()
+	w, foreign := newCookieWriter(&c, ring), Cookie{Path: "/own"}.withDefaults()
 	path := []byte("/app/x")
 	var source idSource
 	var p presented
@@ -40,7 +40,9 @@ func TestCookiesCostNoAllocations(t *testing.T) {
 		{"verify, seen first", func() { ring.keys[0].verify(&id, sig) }},
 		{"verify, SHA-1", func() { ring.keys[1].verify(&id, old) }},
 		{"verify, wrong", func() { ring.verify(&id, bad) }},
-		{"write", func() { w.write(&h, &c, &id, true, time.Hour) }},
+		{"write", func() { w.write(&h, &c, &id, nil, true, time.Hour) }},
+		{"write, signed already", func() { w.write(&h, &c, &id, sig, true, time.Hour) }},
+		{"write, a session's own", func() { w.write(&h, &foreign, &id, nil, true, time.Hour) }},
 		{"expire", func() { w.expire(&h, &c, true) }},
 		{"no-store", func() { h.Del("Cache-Control"); noStore(&h); noStore(&h); noStore(&private) }},
 		{"Vary", func() { h.Del("Vary"); addVary(&h, "Cookie"); addVary(&h, "Cookie") }},
@@ -85,14 +87,14 @@ func BenchmarkFind(b *testing.B) {
 
 func BenchmarkWriteCookies(b *testing.B) {
 	id := testID(b, testIDText)
-	w := newCookieWriter("koa.sid", newKeyring(Keys(longKey), "koa.sid", false))
 	c := Cookie{}.withDefaults()
+	w := newCookieWriter(&c, newKeyring(Keys(longKey), "koa.sid", false))
 	var h fasthttp.ResponseHeader
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			h.Reset()
-			w.write(&h, &c, &id, true, 24*time.Hour)
+			w.write(&h, &c, &id, nil, true, 24*time.Hour)
 		}
 	})
 	b.Run("no-store and Vary", func(b *testing.B) {

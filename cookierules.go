@@ -107,7 +107,7 @@ func pathFault(path string) (rule string) {
 		return `a path that begins with "/"`
 	}
 	for i := range len(path) {
-		if c := path[i]; !isCookieOctet(c) || c == '%' {
+		if c := path[i]; !cookieOctets[c] || c == '%' {
 			return `visible ASCII without % " , ; \`
 		}
 	}

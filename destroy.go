@@ -11,7 +11,7 @@ func (st *state) end() error {
 	defer cancel()
 	id, r := st.leaving, st.left
 	opts := st.m.config.Cookie
-	if raw, ok := r.Raw("cookie"); ok {
+	if raw, ok := r.ownCookie(); ok {
 		opts = parseCookieJSON(raw, opts)
 	}
 	for hop := 0; !id.IsZero() && hop < maxSuccessors; hop++ {
@@ -24,7 +24,7 @@ func (st *state) end() error {
 	st.count(countDestroyed)
 	emit(st.m.config.Hooks.Destroyed, Event{ID: st.leaving})
 	st.fate, st.leaving, st.left = fateKeep, ID{}, nil
-	st.due, st.dueOpts = dueExpire, opts
+	st.due, st.goneOpts = dueExpire, opts
 	return nil
 }
 

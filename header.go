@@ -15,6 +15,7 @@ type header struct {
 	created   int64
 	ends      int64
 	successor ID
+	foreign   bool   // it has members that are not ours
 	cookie    []byte // JSON for the member "cookie"; nil: keep what is there
 }
 
@@ -38,7 +39,7 @@ func (r *Record) readHeader() error {
 	if !ok {
 		return fmt.Errorf("%w: a %q that is not one of ours: %s", ErrCorrupt, headerMember, broken)
 	}
-	r.created, r.ends, r.renewed = h.created, h.ends, !h.successor.IsZero()
+	r.created, r.ends, r.renewed, r.foreign = h.created, h.ends, !h.successor.IsZero(), h.foreign
 	return nil
 }
 
@@ -70,6 +71,7 @@ func parseHeader(text string) (h header, broken string, ok bool) {
 		case headerSuccessor:
 			h.successor, ok = parseSuccessor(value)
 		default:
+			h.foreign = true
 			m, i, more = p.step(i, 2, false)
 			continue
 		}

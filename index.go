@@ -11,12 +11,27 @@ import (
 // find returns the member of r that is named key, which is valid UTF-8. It looks through all names: a session has
 // few, and comparing lengths first costs about a nanosecond each.
 func find[K string | []byte](r *Record, key K) (m member, ok bool) {
+	if r == nil {
+		return member{}, false
+	}
+	if r.escaped || r.size >= wideRecord {
+		return findSlowly(r, key)
+	}
+	for index := r.data[r.size:]; len(index) >= 8; index = index[8:] {
+		e := uint64At(index)
+		name, end := int(uint16(e)), int(uint16(e>>16))
+		if end-name == len(key) && r.data[name:end] == string(key) {
+			return narrow(e), true
+		}
+	}
+	return member{}, false
+}
+
+// findSlowly is find in a record whose names are to be decoded, or whose index is wide.
+func findSlowly[K string | []byte](r *Record, key K) (m member, ok bool) {
 	for i := range r.count() {
-		m = r.member(i)
-		if int(m.nameEnd-m.name) == len(key) || r.escaped {
-			if named(r, m, key) {
-				return m, true
-			}
+		if m = r.member(i); named(r, m, key) {
+			return m, true
 		}
 	}
 	return member{}, false
@@ -47,16 +62,24 @@ func (r *Record) count() int {
 // member returns the i-th entry of the index.
 func (r *Record) member(i int) member {
 	if r.size < wideRecord {
-		e := r.data[int(r.size)+8*i:][:8]
-		return member{uint32(uint16At(e)), uint32(uint16At(e[2:])), uint32(uint16At(e[4:])), uint32(uint16At(e[6:]))}
+		return narrow(uint64At(r.data[int(r.size)+8*i:]))
 	}
-	e := r.data[int(r.size)+16*i:][:16]
-	return member{uint32At(e), uint32At(e[4:]), uint32At(e[8:]), uint32At(e[12:])}
+	e := r.data[int(r.size)+16*i:]
+	names, values := uint64At(e), uint64At(e[8:])
+	return member{uint32(names), uint32(names >> 32), uint32(values), uint32(values >> 32)}
 }
 
-func uint16At(s string) uint16 { return uint16(s[0]) | uint16(s[1])<<8 }
+// narrow returns the member that an entry of 16-bit offsets stands for.
+func narrow(e uint64) member {
+	return member{uint32(uint16(e)), uint32(uint16(e >> 16)), uint32(uint16(e >> 32)), uint32(e >> 48)}
+}
 
-func uint32At(s string) uint32 { return uint32(uint16At(s)) | uint32(uint16At(s[2:]))<<16 }
+// uint64At returns the number at the start of s, little-endian. The compiler makes one load of it.
+func uint64At(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
 
 // indexed returns json and its index in one string, with one allocation.
 func indexed(json string, members []member) string {
@@ -71,13 +94,13 @@ func indexed(json string, members []member) string {
 
 // appendIndex appends the index of size bytes of JSON to dst.
 func appendIndex(dst []byte, members []member, size int) []byte {
+	le := binary.LittleEndian
 	for _, m := range members {
-		for _, at := range [...]uint32{m.name, m.nameEnd, m.value, m.valueEnd} {
-			if size < wideRecord {
-				dst = binary.LittleEndian.AppendUint16(dst, uint16(at))
-			} else {
-				dst = binary.LittleEndian.AppendUint32(dst, at)
-			}
+		if size < wideRecord {
+			dst = le.AppendUint64(dst, uint64(m.name)|uint64(m.nameEnd)<<16|uint64(m.value)<<32|uint64(m.valueEnd)<<48)
+		} else {
+			dst = le.AppendUint64(dst, uint64(m.name)|uint64(m.nameEnd)<<32)
+			dst = le.AppendUint64(dst, uint64(m.value)|uint64(m.valueEnd)<<32)
 		}
 	}
 	return dst

@@ -93,10 +93,12 @@ func (l *link) Flight(key, command string, _ time.Duration, now time.Time) (ruei
 	return rueidis.RedisMessage{}, nil
 }
 
-// Update takes the reply to a tracked read, which the reader itself gets too: only heartbeats are of interest here.
+// Update takes the reply to a tracked read, which the reader itself gets too. Of interest here are that it came, and what
+// heartbeats say.
 // It returns when the value ends in Unix milliseconds, 0 if the server did not say.
-func (l *link) Update(_, command string, reply rueidis.RedisMessage) int64 {
+func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 	if command != heartbeatCommand {
+		l.cache.answered(key, l.lease.Load())
 		return max(0, reply.CachePXAT())
 	}
 	sent := l.beat.Swap(0)
@@ -142,7 +144,7 @@ func (l *link) invalidated(key string) {
 		wake(p.seen)
 	}
 	if id, ok := l.cache.idOf(key); ok {
-		l.cache.invalidate(id)
+		l.cache.reported(id, l.lease.Load())
 		l.watches.changed(id)
 	}
 }

@@ -69,16 +69,14 @@ func (st *state) options(r *Record) Cookie {
 	if st.ownCookie {
 		return st.cookie
 	}
-	if raw, ok := r.Raw("cookie"); ok {
+	if raw, ok := r.ownCookie(); ok {
 		return parseCookieJSON(raw, st.m.config.Cookie)
 	}
 	return st.m.config.Cookie
 }
 
 // owe notes that the response must carry the cookie of a session that ends at ends.
-func (st *state) owe(ends int64) {
-	st.due, st.dueEnds, st.dueOpts = dueCookie, ends, st.options(st.record)
-}
+func (st *state) owe(ends int64) { st.due, st.dueEnds = dueCookie, ends }
 
 // pay writes into the response what it is owed. It runs on the frame's goroutine, when the handler has returned.
 func (st *state) pay() {
@@ -91,24 +89,33 @@ func (st *state) pay() {
 		return
 	}
 	noStore(h)
-	c := &st.dueOpts
+	t := m.config.Transport
 	if st.due == dueExpire {
-		if t := m.config.Transport; t != nil {
+		if t != nil {
 			t.Expire(st.ctx)
 			return
 		}
-		m.cookies.expire(h, c, st.overTLS())
+		m.cookies.expire(h, &st.goneOpts, st.overTLS())
 		return
 	}
-	left := max(time.Until(time.UnixMilli(st.dueEnds)), time.Second)
-	if t := m.config.Transport; t != nil {
+	c := st.options(st.record)
+	left := time.Duration(0) // A browser session: the browser decides.
+	if t != nil || c.MaxAge != 0 || !c.Expires.IsZero() {
+		left = max(time.Until(time.UnixMilli(st.dueEnds)), time.Second)
+	}
+	if t != nil {
 		t.Write(st.ctx, m.token(&st.id), left)
 		return
 	}
-	if c.MaxAge == 0 && c.Expires.IsZero() {
-		left = 0 // A browser session: the browser decides.
+	m.cookies.write(h, &c, &st.id, st.signature(), st.overTLS(), left)
+}
+
+// signature returns the signature of the session's id if the request has brought it and the first key has made it.
+func (st *state) signature() []byte {
+	if st.m.ring == nil || st.keyIndex != 0 || st.id != st.presented {
+		return nil
 	}
-	m.cookies.write(h, c, &st.id, st.overTLS(), left)
+	return st.jar.sigs[st.jar.picked].bytes()
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.

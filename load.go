@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// begin finds what the request presents and, unless deferred, loads it.
+// begin finds what the request presents and, unless deferred, loads it. Before it looks anything up nobody else knows
+// of the state: a request that presents nothing needs no lock.
 func (st *state) begin() error {
-	st.lock()
-	defer st.mu.Unlock()
 	if !st.present() {
 		st.loaded = true
 		return nil
 	}
-	st.touched = true
+	st.lock()
+	defer st.mu.Unlock()
+	st.touched.Store(true)
 	st.at = now(st.ctx)
 	if !st.m.local && st.fiberCtx != nil {
 		st.base = st.fiberCtx.UserContext()
@@ -103,8 +104,14 @@ func (st *state) validate() {
 	}
 }
 
-// forget makes the session a new one; the record in the store stays, and so do the changes.
-func (st *state) forget() { st.id, st.record, st.created = ID{}, nil, 0 }
+// forget makes the session a new one; the record in the store stays, and so do the changes. A cookie that an earlier
+// Save owes is not sent.
+func (st *state) forget() {
+	st.id, st.record, st.created = ID{}, nil, 0
+	if st.due == dueCookie {
+		st.due = dueNothing
+	}
+}
 
 // fetch reads the presented id with get and takes what it finds, if that is a live session.
 func (st *state) fetch(get func(*state, ID) (*Record, error)) error {

@@ -44,7 +44,8 @@ func (sh *shard) set(hash uint32, id *ID, next *Record, life lifespan, ev *event
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.sweep(life.now, ev)
-	sh.put(hash, id, next, life, ev)
+	i, ok := sh.table.find(hash, id)
+	sh.put(i, ok, hash, id, next, life, ev)
 }
 
 func (sh *shard) swap(hash uint32, id *ID, old, next *Record, life lifespan, ev *events) (*Record, error) {
@@ -52,7 +53,8 @@ func (sh *shard) swap(hash uint32, id *ID, old, next *Record, life lifespan, ev 
 	defer sh.mu.Unlock()
 	sh.sweep(life.now, ev)
 	var current *Record
-	if i, ok := sh.table.find(hash, id); ok {
+	i, ok := sh.table.find(hash, id)
+	if ok {
 		current = sh.use(i, life.now)
 	}
 	switch {
@@ -61,7 +63,7 @@ func (sh *shard) swap(hash uint32, id *ID, old, next *Record, life lifespan, ev 
 	case current != nil && !sameBytes(old, current):
 		return current, nil
 	}
-	sh.put(hash, id, next, life, ev)
+	sh.put(i, ok, hash, id, next, life, ev)
 	return next, nil
 }
 
@@ -70,9 +72,8 @@ func sameBytes(old, current *Record) bool {
 	return old == current || old != nil && old.JSON() == current.JSON()
 }
 
-// put keeps next under id or, if next is nil or has expired, nothing.
-func (sh *shard) put(hash uint32, id *ID, next *Record, life lifespan, ev *events) {
-	i, ok := sh.table.find(hash, id)
+// put keeps next under id, which is at place i if ok; or, if next is nil or has expired, nothing.
+func (sh *shard) put(i uint32, ok bool, hash uint32, id *ID, next *Record, life lifespan, ev *events) {
 	if next == nil || life.end <= life.now {
 		if ok {
 			sh.remove(i, ev)

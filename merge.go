@@ -6,9 +6,39 @@ type change struct {
 	kind changeKind
 	val  []byte // changeSet: the JSON; changeUpdate: what update last made of it, nil if it left it as it is
 
-	// update appends the new value to dst, made from the present one, which is raw if ok. If it returns false the
-	// member stays as it is. It runs once for every try to store the session.
-	update func(dst []byte, raw string, ok bool) ([]byte, bool, error)
+	update updater // changeUpdate
+}
+
+// updater makes the new value of a member. It appends it to dst, made from the present one, which is raw if ok. If it
+// returns false the member stays as it is. It runs once for every try to store the session.
+type updater interface {
+	update(dst []byte, raw string, ok bool) (out []byte, set bool, err error)
+}
+
+// updateFunc is the updater of [Update]: a function, so that an interface holds it without an allocation.
+type updateFunc[T any] func(old T, ok bool) T
+
+func (f updateFunc[T]) update(dst []byte, raw string, ok bool) ([]byte, bool, error) {
+	var old T
+	if ok {
+		old, ok = decodeValue[T](raw)
+	}
+	dst, err := appendValue(dst, f(old, ok))
+	return dst, true, err
+}
+
+// updates are two updaters on one value, the first one first.
+type updates struct{ first, second updater }
+
+func (u *updates) update(dst []byte, raw string, ok bool) ([]byte, bool, error) {
+	between, set, err := u.first.update(nil, raw, ok)
+	if err != nil {
+		return dst, false, err
+	}
+	if set {
+		raw, ok = string(between), true
+	}
+	return u.second.update(dst, raw, ok)
 }
 
 type changeKind uint8
@@ -38,7 +68,11 @@ func merge(base *Record, wipe bool, changes []change, h header, limit int, buf [
 	}
 	h.created = min(max(h.created, 0), maxInstant)
 	h.ends = min(max(h.ends, 0), maxInstant)
-	buf = append(x.appendHeader(buf, &h, base.header()), '}')
+	old := ""
+	if base != nil && base.foreign {
+		old = base.header()
+	}
+	buf = append(x.appendHeader(buf, &h, old), '}')
 
 	size := len(buf)
 	if size > min(limit, maxRecord) {
@@ -52,8 +86,10 @@ func merge(base *Record, wipe bool, changes []change, h header, limit int, buf [
 		ends:    h.ends,
 		size:    uint32(size),
 		members: uint32(x.n),
-		escaped: anyEscaped(data[:size], x.members[:x.n]),
+		escaped: x.escaped || base != nil && base.escaped && anyEscaped(data[:size], x.members[:x.n]),
 		renewed: !h.successor.IsZero(),
+		foreign: old != "",
+		cookie:  h.cookie != nil || base != nil && base.cookie,
 	}, buf, nil
 }
 
@@ -66,22 +102,24 @@ func changed(base *Record, wipe bool, changes []change, cookie []byte) bool {
 		}
 	}
 	for i := range changes {
-		c := &changes[i]
-		m, ok := find(base, c.key)
-		switch {
-		case c.kind == changeDelete:
-			if ok {
-				return true
-			}
-		case c.kind == changeUpdate && c.val == nil:
-			if ok && wipe {
-				return true
-			}
-		case !ok || base.value(m) != string(c.val):
+		if changes[i].alters(base, wipe) {
 			return true
 		}
 	}
 	return wipe && base.holdsMore(changes)
+}
+
+// alters reports whether the member that c names will be another than base has.
+func (c *change) alters(base *Record, wipe bool) bool {
+	m, ok := find(base, c.key)
+	switch {
+	case c.kind == changeDelete:
+		return ok
+	case c.kind == changeUpdate && c.val == nil:
+		return ok && wipe
+	default:
+		return !ok || base.value(m) != string(c.val)
+	}
 }
 
 // holdsMore reports whether r has a member, not a reserved one, that no change names.
@@ -107,38 +145,47 @@ func (r *Record) changeOf(m member, changes []change) *change {
 
 // indexer notes where the members of a record stand while they are written. It keeps neither the bytes, which reach
 // update, nor a slice to append to: either would take the array behind members to the heap.
+//
+// Members that stay are copied in runs: where the base has no white space, one run reaches from one change to the next.
 type indexer struct {
-	members []member // room for all there can be
-	n       int      // how many there are
+	members  []member // room for all there can be
+	n        int      // how many there are
+	from, to uint32   // the run of the base's text that is not yet written; to 0: there is none
+	escaped  bool     // a name that the base does not have is written with an escape
 }
 
 // appendMembers writes all members but the header.
 func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []change, cookie []byte) ([]byte, error) {
 	var err error
+	missing := len(changes) // those that no member of base was named by
+	newCookie := cookie != nil
 	for i := range base.count() {
 		m := base.member(i)
 		switch {
 		case named(base, m, headerMember):
 		case named(base, m, cookieMember):
 			if cookie == nil {
-				dst = x.appendKept(dst, base, m)
+				dst = x.keep(dst, base, m)
 				continue
 			}
-			dst = append(x.open(dst, base.name(m)), cookie...)
+			dst = append(x.open(x.flush(dst, base), base.name(m)), cookie...)
 			x.close(dst)
+			newCookie = false
 		case wipe:
 		default:
 			c := base.changeOf(m, changes)
 			if c == nil {
-				dst = x.appendKept(dst, base, m)
+				dst = x.keep(dst, base, m)
 				continue
 			}
-			if dst, err = x.appendChanged(dst, c, base.name(m), base.value(m)); err != nil {
+			missing--
+			if dst, err = x.appendChanged(x.flush(dst, base), c, base.name(m), base.value(m)); err != nil {
 				return dst, err
 			}
 		}
 	}
-	for i := range changes {
+	dst = x.flush(dst, base)
+	for i := 0; missing > 0 && i < len(changes); i++ {
 		if _, written := find(base, changes[i].key); written && !wipe {
 			continue
 		}
@@ -146,17 +193,38 @@ func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []c
 			return dst, err
 		}
 	}
-	if _, written := find(base, cookieMember); cookie != nil && !written {
+	if newCookie {
 		dst = append(x.open(dst, cookieMember), cookie...)
 		x.close(dst)
 	}
 	return dst, nil
 }
 
-// appendKept writes m as base has it.
-func (x *indexer) appendKept(dst []byte, base *Record, m member) []byte {
-	dst = append(x.open(dst, base.name(m)), base.value(m)...)
-	x.close(dst)
+// keep adds m, which stays as base has it, to the run that is to be written, or begins another.
+func (x *indexer) keep(dst []byte, base *Record, m member) []byte {
+	quote := m.name - 1
+	if m.value != m.nameEnd+uint32(len(`":`)) { // white space: not to be copied
+		dst = append(x.open(x.flush(dst, base), base.name(m)), base.value(m)...)
+		x.close(dst)
+		return dst
+	}
+	if x.to == 0 || quote != x.to+uint32(len(`,`)) {
+		dst = x.comma(x.flush(dst, base))
+		x.from = quote
+	}
+	x.to = m.valueEnd
+	moved := uint32(len(dst)) - x.from // by how much the run moves; less than nothing wraps round, and back
+	x.members[x.n] = member{m.name + moved, m.nameEnd + moved, m.value + moved, m.valueEnd + moved}
+	x.n++
+	return dst
+}
+
+// flush writes the run.
+func (x *indexer) flush(dst []byte, base *Record) []byte {
+	if x.to != 0 {
+		dst = append(dst, base.data[x.from:x.to]...)
+		x.to = 0
+	}
 	return dst
 }
 
@@ -169,7 +237,7 @@ func (x *indexer) appendChanged(dst []byte, c *change, name, value string) ([]by
 	if c.kind == changeSet {
 		dst = append(dst, c.val...)
 	} else {
-		updated, set, err := c.update(dst, value, true)
+		updated, set, err := c.update.update(dst, value, true)
 		switch {
 		case err != nil:
 			return dst, err
@@ -188,12 +256,12 @@ func (x *indexer) appendNew(dst []byte, c *change) ([]byte, error) {
 	if c.kind == changeDelete {
 		return dst, nil
 	}
-	begin := len(dst)
+	begin, escaped := len(dst), x.escaped
 	dst = x.openKey(dst, c.key)
 	if c.kind == changeSet {
 		dst = append(dst, c.val...)
 	} else {
-		updated, set, err := c.update(dst, "", false)
+		updated, set, err := c.update.update(dst, "", false)
 		switch {
 		case err != nil:
 			return dst, err
@@ -201,6 +269,7 @@ func (x *indexer) appendNew(dst []byte, c *change) ([]byte, error) {
 			dst = updated
 		default:
 			x.drop()
+			x.escaped = escaped
 			return dst[:begin], nil
 		}
 	}
@@ -231,7 +300,9 @@ func (x *indexer) openKey(dst, key []byte) []byte {
 	dst = x.comma(dst)
 	begin := len(dst)
 	dst = appendText(dst, key)
-	return x.colon(dst, len(dst)-begin-len(`""`))
+	n := len(dst) - begin - len(`""`)
+	x.escaped = x.escaped || n != len(key)
+	return x.colon(dst, n)
 }
 
 // comma parts a member from the one before it.

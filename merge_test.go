@@ -12,6 +12,13 @@ import (
 	"testing"
 )
 
+// updaterFunc is a function as an updater.
+type updaterFunc func(dst []byte, raw string, ok bool) ([]byte, bool, error)
+
+func (f updaterFunc) update(dst []byte, raw string, ok bool) ([]byte, bool, error) {
+	return f(dst, raw, ok)
+}
+
 func set(key, val string) change { return change{key: appendName(nil, key), val: []byte(val)} }
 
 func remove(key string) change { return change{key: appendName(nil, key), kind: changeDelete} }
@@ -19,16 +26,16 @@ func remove(key string) change { return change{key: appendName(nil, key), kind: 
 // increment is the change that Update makes of a counter.
 func increment(key string) change {
 	return change{key: appendName(nil, key), kind: changeUpdate,
-		update: func(dst []byte, raw string, ok bool) ([]byte, bool, error) {
+		update: updaterFunc(func(dst []byte, raw string, ok bool) ([]byte, bool, error) {
 			n, _ := decodeValue[int](raw)
 			return strconv.AppendInt(dst, int64(n)+1, 10), true, nil
-		}}
+		})}
 }
 
 // leave is an update that always leaves the member as it is, and scribbles on what it must not keep.
 func leave(key string) change {
 	return change{key: appendName(nil, key), kind: changeUpdate,
-		update: func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, "junk"...), false, nil }}
+		update: updaterFunc(func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, "junk"...), false, nil })}
 }
 
 func mustMerge(t testing.TB, base *Record, wipe bool, changes []change, h header) *Record {
@@ -46,8 +53,8 @@ func mustEqualParsed(t testing.TB, r *Record) {
 	t.Helper()
 	if parsed := mustParse(t, r.JSON()); *parsed != *r {
 		t.Fatalf("merged %s: got fields %q, want those of the parsed record", r.JSON(), [][]any{
-			{r.data, r.created, r.ends, r.size, r.members, r.escaped, r.renewed},
-			{parsed.data, parsed.created, parsed.ends, parsed.size, parsed.members, parsed.escaped, parsed.renewed}})
+			{r.data, r.created, r.ends, r.size, r.members, r.escaped, r.renewed, r.foreign, r.cookie},
+			{parsed.data, parsed.created, parsed.ends, parsed.size, parsed.members, parsed.escaped, parsed.renewed, parsed.foreign, parsed.cookie}})
 	}
 }
 
@@ -117,7 +124,7 @@ func TestMergeRefusesARecordAboveTheLimit(t *testing.T) {
 func TestMergeReturnsTheErrorOfAnUpdate(t *testing.T) {
 	boom := errors.New("boom")
 	failing := change{key: []byte("a"), kind: changeUpdate,
-		update: func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return nil, true, boom }}
+		update: updaterFunc(func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return nil, true, boom })}
 	for _, base := range []*Record{nil, mustParse(t, `{"a":1}`)} {
 		r, buf, err := merge(base, false, []change{failing}, header{}, 100, make([]byte, 0, 64))
 		if r != nil || err != boom || cap(buf) < 64 {
@@ -279,7 +286,7 @@ func randomMerge(random *rand.Rand, base *Record) (wipe bool, changes []change, 
 			changes = append(changes, leave(key))
 		case 2:
 			c := change{key: []byte(key), kind: changeUpdate, val: []byte(`[7]`)}
-			c.update = func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, c.val...), true, nil }
+			c.update = updaterFunc(func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, c.val...), true, nil })
 			changes = append(changes, c)
 		case 3:
 			changes = append(changes, set(key, fmt.Sprintf(`{"v":%d}`, random.IntN(9))))

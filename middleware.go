@@ -63,7 +63,7 @@ func NewManager(config Config) (*Manager, error) {
 	if !c.Cookie.DangerouslyUnsigned {
 		m.ring = newKeyring(c.Keys, c.Cookie.Name, c.Koa)
 	}
-	m.cookies = newCookieWriter(c.Cookie.Name, m.ring)
+	m.cookies = newCookieWriter(&c.Cookie, m.ring)
 	m.field = "Cookie"
 	if c.Transport != nil {
 		m.field = c.Transport.Field()

@@ -143,74 +143,12 @@ func (c *nearCache) find(id *ID) (*nearEntry, *nearShard) {
 
 func (e *nearEntry) serves(mono int64) bool { return mono < e.until && e.lease.holds(mono) }
 
-// flight is one tracked read that is under way, for all who want its record. The shard's mutex guards its fields until
-// done is closed; then they do not change any more.
-type flight struct {
-	id       ID
-	lease    *lease // of the connection it was sent on, nil before that
-	poisoned bool   // the record may be older than a write: it must not be kept, nor given to who came later
-	done     chan struct{}
-	rec      *Record
-	err      error
-}
-
-// join returns the flight that reads id's record; first says that the caller must make it.
-func (c *nearCache) join(id ID) (f *flight, first bool) {
-	s := c.shard(&id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f := s.flights[id]; f != nil {
-		if f.lease == nil || !f.lease.over() {
-			c.count.joined.Add(1)
-			return f, false
-		}
-		c.poison(s, f)
-	}
-	c.count.misses.Add(1)
-	f = &flight{id: id, done: make(chan struct{})}
-	s.flights[id] = f
-	return f, true
-}
-
-// sent notes on which connection a read of key goes. Two of them mean that the reply's is not known for sure.
-func (c *nearCache) sent(key string, l *lease) {
-	id, ok := c.idOf(key)
-	if !ok {
-		return
-	}
-	s := c.shard(&id)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch f := s.flights[id]; {
-	case f == nil:
-	case f.lease == nil:
-		f.lease = l
-	case f.lease != l:
-		c.poison(s, f)
-	}
-}
-
-// land ends a flight: it keeps the record if nothing came in between and it says when it ends, and wakes who waits.
-func (c *nearCache) land(f *flight, r *Record, err error, now time.Time) {
-	s := c.shard(&f.id)
-	s.mu.Lock()
-	if s.flights[f.id] == f {
-		delete(s.flights, f.id)
-	}
-	f.rec, f.err = r, err
-	if err == nil && !f.poisoned && f.lease != nil && !c.closed.Load() {
-		c.keep(s, f, now)
-	}
-	s.mu.Unlock()
-	close(f.done)
-}
-
-// keep wants s.mu.
-func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) {
+// keep makes an entry of what a flight brought, if it says when it ends and is not too large. It wants s.mu.
+func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) bool {
 	ends := f.rec.Expires()
 	size := entryBytes + int64(len(f.rec.JSON()))*5/4 // the index of a record adds about a quarter
 	if ends.IsZero() || size > s.limit/4 {
-		return
+		return false
 	}
 	e := &nearEntry{
 		hash:  maphash.Bytes(c.seed, f.id.b[:f.id.n]),
@@ -220,13 +158,12 @@ func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) {
 		id:    f.id,
 		size:  size,
 	}
-	if old, _ := c.find(&f.id); old != nil {
-		c.remove(s, old)
-	}
+	c.drop(s, &f.id)
 	for s.bytes+size > s.limit {
 		c.evict(s, now)
 	}
 	c.insert(s, e)
+	return true
 }
 
 // invalidate forgets the record of id and poisons the flight that reads it. After it returns nobody is given a record
@@ -235,10 +172,33 @@ func (c *nearCache) invalidate(id ID) {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.flights[id]; f != nil {
+	c.forget(s, &id)
+}
+
+// reported is invalidate for what the server says on the connection of l. It says that of the write itself, between the
+// replies to the write and to the read behind it: what comes on a connection before a reply is older than the reply.
+func (c *nearCache) reported(id ID, l *lease) {
+	s := c.shard(&id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.flights[id]; f != nil && f.own && !f.answered && f.lease == l {
+		c.drop(s, &id)
+		return
+	}
+	c.forget(s, &id)
+}
+
+// forget wants s.mu.
+func (c *nearCache) forget(s *nearShard, id *ID) {
+	if f := s.flights[*id]; f != nil {
 		c.poison(s, f)
 	}
-	if e, _ := c.find(&id); e != nil {
+	c.drop(s, id)
+}
+
+// drop removes the entry of id. It wants s.mu.
+func (c *nearCache) drop(s *nearShard, id *ID) {
+	if e, _ := c.find(id); e != nil {
 		c.remove(s, e)
 	}
 }
@@ -255,13 +215,6 @@ func (c *nearCache) agree(id ID, json string) {
 	if e, _ := c.find(&id); e != nil && e.rec.JSON() != json {
 		c.remove(s, e)
 	}
-}
-
-// poison wants s.mu.
-func (c *nearCache) poison(s *nearShard, f *flight) {
-	f.poisoned = true
-	delete(s.flights, f.id)
-	c.count.poisoned.Add(1)
 }
 
 // idOf returns the id whose key the server names.

@@ -192,6 +192,56 @@ func TestFlightIsPoisoned(t *testing.T) {
 	}
 }
 
+// TestReadBehindAnOwnWriteIsKept sends a read right behind a write. The server then reports the write itself before it
+// answers the read, which is what the read has seen; everything else that comes in between poisons it as any other.
+func TestReadBehindAnOwnWriteIsKept(t *testing.T) {
+	id := numberedID(t, 1)
+	key := "p:" + id.Value()
+	answer := func(n *nearTest) { n.link.Update(key, "GET", rueidis.RedisMessage{}) }
+	for _, c := range []struct {
+		name string
+		come func(n *nearTest)
+		kept bool
+	}{
+		{"nothing comes", answer, true},
+		{"the write is reported", func(n *nearTest) { n.link.invalidated(key); answer(n) }, true},
+		{"a later write is reported", func(n *nearTest) { n.link.invalidated(key); answer(n); n.link.invalidated(key) }, false},
+		{"another connection reports a write", func(n *nearTest) {
+			other := n.link.newLink(rueidis.CacheStoreOption{}).(*link)
+			other.invalidated(key)
+			answer(n)
+		}, false},
+		{"the report comes before it was sent", nil, false},
+		{"this node writes again", func(n *nearTest) { n.begin(id); answer(n) }, false},
+		{"another write of this node ends", func(n *nearTest) { n.invalidate(id); answer(n) }, false},
+		{"the connection is lost", func(n *nearTest) { answer(n); n.link.Close(errors.New("lost")) }, false},
+		{"it is redirected", func(n *nearTest) { n.link.Cancel(key, "GET", errors.New("MOVED")) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := newNearTest(t, 1<<20)
+			before := n.fly(t, id)
+			f := n.begin(id)
+			if c.come == nil {
+				n.link.invalidated(key)
+			}
+			n.link.Flight(key, "GET", nearTTL, n.now)
+			if c.come != nil {
+				c.come(n)
+			}
+			r := endingRecord(t, 10, n.now.Add(time.Hour))
+			n.land(f, r, nil, n.now)
+			want := r
+			if !c.kept {
+				want = nil
+			}
+			n.wantPeek(t, id, want, "of what was read behind a write")
+			if !before.poisoned || n.land(before, endingRecord(t, 5, n.now.Add(time.Hour)), nil, n.now) {
+				t.Errorf("read from before the write: got it kept, want it poisoned")
+			}
+		})
+	}
+}
+
 func TestRedirectedReadIsNotKept(t *testing.T) {
 	n := newNearTest(t, 1<<20)
 	id := numberedID(t, 1)

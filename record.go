@@ -40,6 +40,8 @@ type Record struct {
 	members uint32 // how many, the reserved ones included
 	escaped bool   // some name is written with an escape, so names must be compared decoded
 	renewed bool   // the header names a successor: this is a tombstone
+	foreign bool   // the header has members that are not ours
+	cookie  bool   // there is a member "cookie"
 }
 
 // ParseRecord checks s, which is copied, and returns it as a Record. The error is [ErrCorrupt] with the rule that s
@@ -68,6 +70,7 @@ func ParseRecord(s string) (*Record, error) {
 	if err := r.readHeader(); err != nil {
 		return nil, err
 	}
+	_, r.cookie = find(r, cookieMember)
 	return r, nil
 }
 
@@ -89,6 +92,14 @@ func (r *Record) Raw(key string) (text string, ok bool) {
 		return "", false
 	}
 	return r.value(m), true
+}
+
+// ownCookie returns the JSON text of the session's own cookie options, if it has any.
+func (r *Record) ownCookie() (text string, ok bool) {
+	if r == nil || !r.cookie {
+		return "", false
+	}
+	return r.Raw(cookieMember)
 }
 
 // Keys returns the names of the session's own members, in their order in the record.

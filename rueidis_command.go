@@ -120,6 +120,52 @@ func (s *RueidisStore) create(ctx context.Context, id ID, next *Record, ttl time
 
 // replace is Swap where old must be there.
 func (s *RueidisStore) replace(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (*Record, error) {
+	var reply rueidis.RedisResult
+	sent := time.Now()
+	err := s.retryUnsent(ctx, func() error {
+		sent = time.Now()
+		reply = s.swap.Exec(ctx, s.client, []string{s.key(id)}, swapArgs(old, next, ttl))
+		return reply.Error()
+	})
+	return s.swapped(reply, err, next, sent)
+}
+
+// exchanged is what became of an exchange.
+type exchanged struct {
+	current *Record // as Swap returns it
+	kept    bool    // the near cache holds what the server held after the swap
+}
+
+// exchange is replace, which in the same round trip reads the key again, such that the server will report a change of
+// it: so the near cache need not ask for what this node has written. Where the script surely did nothing replace tries
+// again.
+func (s *RueidisStore) exchange(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (exchanged, error) {
+	f := s.cache.begin(id)
+	key := s.key(id)
+	swap := s.client.B().Evalsha().Sha1(s.swapSum).Numkeys(1).Key(key).Arg(swapArgs(old, next, ttl)...).Build()
+	get := s.client.B().Get().Key(key).Cache()
+	sent := time.Now()
+	// A cacheable command is one that is sent with the request to track what it reads. All commands of a batch must be.
+	replies := s.client.DoMultiCache(ctx,
+		rueidis.CT(rueidis.Cacheable(swap).ToStaticTTL(), nearTTL), rueidis.CT(get.ToStaticTTL(), nearTTL))
+	there, err := replies[1].ToString()
+	r := next
+	if err != nil || there != next.JSON() {
+		r, err = parseReply(there, err)
+	}
+	kept := s.cache.land(f, r, failure("get", err), time.Now())
+
+	err = replies[0].Error()
+	if code, _ := errorCode(err); code == "NOSCRIPT" || didNothing(err) {
+		current, err := s.replace(ctx, id, old, next, ttl)
+		return exchanged{current: current}, err
+	}
+	current, err := s.swapped(replies[0], err, next, sent)
+	return exchanged{current, kept}, err
+}
+
+// swapArgs returns the arguments of swapScript.
+func swapArgs(old, next *Record, ttl time.Duration) []string {
 	args := []string{old.JSON()}
 	if next != nil {
 		args = append(args, strconv.FormatInt(millis(ttl), 10))
@@ -127,13 +173,11 @@ func (s *RueidisStore) replace(ctx context.Context, id ID, old, next *Record, tt
 			args = append(args, next.JSON())
 		}
 	}
-	var reply rueidis.RedisResult
-	sent := time.Now()
-	err := s.retryUnsent(ctx, func() error {
-		sent = time.Now()
-		reply = s.swap.Exec(ctx, s.client, []string{s.key(id)}, args)
-		return reply.Error()
-	})
+	return args
+}
+
+// swapped returns what Swap does, of the reply of swapScript, which was sent at the given instant.
+func (s *RueidisStore) swapped(reply rueidis.RedisResult, err error, next *Record, sent time.Time) (*Record, error) {
 	if rueidis.IsRedisNil(err) {
 		return nil, ErrNotFound
 	}
@@ -236,12 +280,18 @@ func (s *RueidisStore) retry(ctx context.Context, f func() error) error {
 
 // retryUnsent is retry for what writes: only when the server surely did nothing.
 func (s *RueidisStore) retryUnsent(ctx context.Context, f func() error) error {
-	return s.retryIf(ctx, f, func(err error) bool {
-		code, replied := errorCode(err)
-		var dial *net.OpError
-		return replied && slices.Contains(passingCodes, code) || errors.As(err, &dial) && dial.Op == "dial" ||
-			errors.Is(err, rueidis.ErrNoSlot)
-	})
+	return s.retryIf(ctx, f, didNothing)
+}
+
+// didNothing reports whether an error says that the server surely did nothing, and that this will pass.
+func didNothing(err error) bool {
+	if err == nil {
+		return false
+	}
+	code, replied := errorCode(err)
+	var dial *net.OpError
+	return replied && slices.Contains(passingCodes, code) || errors.As(err, &dial) && dial.Op == "dial" ||
+		errors.Is(err, rueidis.ErrNoSlot)
 }
 
 // passingCodes are the errors of a server that did nothing and will say something else soon: after it has loaded its
@@ -296,9 +346,12 @@ func errTTL(op string, ttl time.Duration) error {
 
 // failure returns what a caller is told of err.
 func failure(op string, err error) error {
+	if err == nil || err == ErrNotFound {
+		return err
+	}
 	var told *RedisError
 	switch {
-	case err == nil, err == ErrNotFound, errors.As(err, &told):
+	case errors.As(err, &told):
 		return err
 	case errors.Is(err, rueidis.ErrClosing):
 		err = ErrClosed

@@ -297,6 +297,57 @@ func TestRueidisRefreshIsNeverFollowedByOlder(t *testing.T) {
 	}
 }
 
+// TestRueidisOwnWriteIsServedWithoutAsking reads what this node has swapped in, and what others do to it afterwards.
+func TestRueidisOwnWriteIsServedWithoutAsking(t *testing.T) {
+	server := redistest.Start(t)
+	s := openRueidis(t, addresses(server.Addr))
+	id := redisID(t, "own")
+	put(server, id, version(t, 0))
+	r, err := s.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for v := 1; v <= 100; v++ {
+		switch v {
+		case 30:
+			server.Do("SCRIPT", "FLUSH")
+		case 60: // another writer in between: the swap is lost, and says what is there
+			other := version(t, 1000)
+			put(server, id, other)
+			current, err := s.Swap(t.Context(), id, r, version(t, v), time.Hour)
+			if err != nil || versionOf(t, current) != 1000 {
+				t.Fatalf("Swap behind another writer's back: got (%v, %v), want what he wrote", current, err)
+			}
+			r = current
+		}
+		loads := v == 1 || v == 30 // the server does not know the script: it takes a second round trip
+		misses := s.Stats().Misses
+		next := version(t, v)
+		current, err := s.Swap(t.Context(), id, r, next, time.Hour)
+		if err != nil || current != next {
+			t.Fatalf("Swap to version %d: got (%v, %v), want it done", v, current, err)
+		}
+		if got, ok := s.Peek(id, time.Now()); !loads && (!ok || got != next) {
+			t.Errorf("Peek after the swap to version %d: got (%v, %t), want what was swapped in", v, got, ok)
+		}
+		wantVersion(t, s, id, v, "after one's own swap")
+		if asked := s.Stats().Misses - misses; !loads && asked != 0 {
+			t.Errorf("reads that asked the server after the swap to version %d: got %d, want 0", v, asked)
+		}
+		r = next
+	}
+	put(server, id, version(t, 2000))
+	eventually(t, "another writer's change is seen", func() bool {
+		r, err := s.Get(t.Context(), id)
+		return err == nil && versionOf(t, r) == 2000
+	})
+	server.Do("DEL", "koa:sess:own")
+	eventually(t, "another writer's deletion is seen", func() bool {
+		_, err := s.Get(t.Context(), id)
+		return errors.Is(err, sess.ErrNotFound)
+	})
+}
+
 // TestRueidisNobodyReadsOlderThanHisOwnWrite writes and then reads, on few keys that everybody reads and on many of
 // one's own. SESS_PAIRS is how many times; 10 million is the figure to publish.
 func TestRueidisNobodyReadsOlderThanHisOwnWrite(t *testing.T) {
@@ -321,6 +372,21 @@ func TestRueidisNobodyReadsOlderThanHisOwnWrite(t *testing.T) {
 		id      sess.ID
 		writing sync.Mutex
 		version int
+		record  *sess.Record // nil before the first
+	}
+	write := func(k *key) error { // half of the writes set, the others swap
+		k.version++
+		next := version(t, k.version)
+		if k.record == nil || k.version%2 == 0 {
+			k.record = next
+			return s.Set(ctx, k.id, next, time.Hour)
+		}
+		current, err := s.Swap(ctx, k.id, k.record, next, time.Hour)
+		if err == nil && current != next {
+			err = errors.New("somebody else wrote")
+		}
+		k.record = next
+		return err
 	}
 	var hot [hotKeys]key
 	for i := range hot {
@@ -340,12 +406,11 @@ func TestRueidisNobodyReadsOlderThanHisOwnWrite(t *testing.T) {
 					k = &hot[rand.IntN(hotKeys)]
 				}
 				k.writing.Lock()
-				k.version++
+				err := write(k)
 				mine := k.version
-				err := s.Set(ctx, k.id, version(t, mine), time.Hour)
 				k.writing.Unlock()
 				if err != nil {
-					t.Errorf("Set: got the error %v, want none", err)
+					t.Errorf("write: got the error %v, want none", err)
 					return
 				}
 				for range 3 { // the later ones hit

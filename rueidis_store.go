@@ -2,6 +2,8 @@ package sess
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
 	"errors"
 	"sync"
 	"time"
@@ -26,6 +28,7 @@ type RueidisStore struct {
 	client     rueidis.Client
 	ownsClient bool
 	swap       *rueidis.Lua
+	swapSum    string // swap's SHA-1, by which the server knows it
 	read       *rueidis.Lua
 	slots      chan struct{} // one token for each command under way
 	done       chan struct{} // closed by Close
@@ -84,9 +87,11 @@ func first(config []RueidisConfig) RueidisConfig {
 
 // newRueidisStore returns a store that lacks its client.
 func newRueidisStore(settings rueidisSettings) *RueidisStore {
+	sum := sha1.Sum([]byte(swapScript))
 	s := &RueidisStore{
 		rueidisSettings: settings,
 		swap:            rueidis.NewLuaScript(swapScript),
+		swapSum:         hex.EncodeToString(sum[:]),
 		read:            rueidis.NewLuaScript(readScript),
 		slots:           make(chan struct{}, settings.inFlight),
 		done:            make(chan struct{}),
@@ -161,6 +166,15 @@ func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl t
 	}
 	if old == nil && next == nil {
 		return nil, errNothingToSwap
+	}
+	if s.cache != nil && !s.koa && old != nil && next != nil { // Beside Koa the end of a record is known to the server alone.
+		e, err := run(ctx, s, "swap", func(ctx context.Context) (exchanged, error) {
+			return s.exchange(ctx, id, old, next, ttl)
+		})
+		if !e.kept {
+			s.cache.invalidate(id)
+		}
+		return e.current, err
 	}
 	return s.write(ctx, id, "swap", func(ctx context.Context) (*Record, error) {
 		if old == nil {

@@ -59,14 +59,7 @@ func Update[T any](s Session, key string, f func(old T, ok bool) T) {
 		return
 	}
 	defer s.st.mu.Unlock()
-	s.st.update(key, func(dst []byte, raw string, ok bool) ([]byte, bool, error) {
-		var old T
-		if ok {
-			old, ok = decodeValue[T](raw)
-		}
-		dst, err := appendValue(dst, f(old, ok))
-		return dst, true, err
-	})
+	s.st.update(key, updateFunc[T](f))
 }
 
 // Take returns the value under key and deletes it, at once and in the store: of all the requests of all processes that
@@ -278,7 +271,10 @@ func (s Session) enter() bool {
 		st.mu.Unlock()
 		return false
 	}
-	st.used, st.touched = true, true
+	if !st.used {
+		st.used = true
+		st.touched.Store(true)
+	}
 	return true
 }
 

@@ -394,3 +394,26 @@ func TestRule16ACorruptRecordIsNoSessionAndOneEvent(t *testing.T) {
 		t.Error("got the id of the corrupt record, want a new one on write")
 	}
 }
+
+// A session that Save has stored and that somebody else ends before the response leaves gets no cookie.
+func TestRule08NoCookieForASessionThatEndedAfterItsSave(t *testing.T) {
+	store := newSpyStore()
+	b := newBrowser(t, routed(sess.Config{Store: store}, routes{
+		"act": func(_ *fiber.Ctx, s sess.Session) error {
+			sess.Set(s, "n", 2)
+			if err := s.Save(); err != nil {
+				return err
+			}
+			if err := store.Destroy(t.Context(), s.ID()); err != nil {
+				return err
+			}
+			return s.Refresh()
+		},
+	}).Handler())
+	b.get("/login")
+	r := b.get("/act")
+	if r.status != 200 {
+		t.Errorf("got status %d, want 200", r.status)
+	}
+	r.forbidCookie(t, "ended after its Save")
+}

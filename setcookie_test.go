@@ -28,6 +28,12 @@ func setCookieLines(h *fasthttp.ResponseHeader) (lines []string) {
 	return lines
 }
 
+// writersOf returns two writers of cookies like c: one to which c is the usual one, and one to which it is a session's own.
+func writersOf(c Cookie, keys *keyring) []*cookieWriter {
+	other := Cookie{Name: c.Name, Path: "/somewhere/else", Domain: "example.org"}
+	return []*cookieWriter{newCookieWriter(&c, keys), newCookieWriter(&other, keys)}
+}
+
 func TestCookiesAreWrittenLikeThis(t *testing.T) {
 	ring := newKeyring([]Key{SHA1Key("keys")}, "koa.sid", false)
 	id := testID(t, testIDText)
@@ -66,21 +72,21 @@ func TestCookiesAreWrittenLikeThis(t *testing.T) {
 		if errs := c.cookie.validate(true); errs != nil {
 			t.Errorf("%s: got %v, want a valid Cookie", c.name, errs)
 		}
-		for _, keys := range []*keyring{ring, nil} {
-			w := newCookieWriter("koa.sid", keys)
+		for i, w := range append(writersOf(c.cookie, ring), writersOf(c.cookie, nil)...) {
+			keys := w.keys
 			var h fasthttp.ResponseHeader
-			w.write(&h, &c.cookie, &id, c.tls, c.maxAge)
+			w.write(&h, &c.cookie, &id, nil, c.tls, c.maxAge)
 			want := []string{pair + c.age + c.want, sigPair + c.age + c.want}
 			gone := []string{"koa.sid=" + epoch + c.want, "koa.sid.sig=" + epoch + c.want}
 			if keys == nil {
 				want, gone = want[:1], gone[:1]
 			}
 			if got := setCookieLines(&h); !slices.Equal(got, want) {
-				t.Errorf("%s, written:\n got %q,\nwant %q", c.name, got, want)
+				t.Errorf("%s, written by writer %d:\n got %q,\nwant %q", c.name, i, got, want)
 			}
 			w.expire(&h, &c.cookie, c.tls)
 			if got := setCookieLines(&h); !slices.Equal(got, gone) {
-				t.Errorf("%s, expired in the same response:\n got %q,\nwant %q", c.name, got, gone)
+				t.Errorf("%s, expired by writer %d in the same response:\n got %q,\nwant %q", c.name, i, got, gone)
 			}
 		}
 	}
@@ -89,16 +95,16 @@ func TestCookiesAreWrittenLikeThis(t *testing.T) {
 // One Set-Cookie per name, the last one wins; other cookies stay.
 func TestCookiesReplaceThoseOfTheirName(t *testing.T) {
 	ring := newKeyring([]Key{SHA1Key("keys")}, "koa.sid", false)
-	w := newCookieWriter("koa.sid", ring)
+	c := Cookie{}.withDefaults()
+	w := newCookieWriter(&c, ring)
 	var h fasthttp.ResponseHeader
 	h.Add("Set-Cookie", "koa.sid=by hand; path=/")
 	h.Add("Set-Cookie", "theme=dark")
 	h.Add("Set-Cookie", "koa.sid=by hand again; path=/")
 	h.Add("Set-Cookie", "koa.sid.sig=by hand; path=/")
 	first, second := testID(t, "first"), testID(t, testIDText)
-	c := Cookie{}.withDefaults()
-	w.write(&h, &c, &first, false, 0)
-	w.write(&h, &c, &second, false, 0)
+	w.write(&h, &c, &first, nil, false, 0)
+	w.write(&h, &c, &second, nil, false, 0)
 	got := setCookieLines(&h)
 	slices.Sort(got)
 	want := []string{
@@ -118,7 +124,7 @@ func TestWrittenCookiesAreFoundAgain(t *testing.T) {
 		id := testID(t, text)
 		c := Cookie{}.withDefaults()
 		var h fasthttp.ResponseHeader
-		newCookieWriter("koa.sid", ring).write(&h, &c, &id, false, time.Hour)
+		newCookieWriter(&c, ring).write(&h, &c, &id, nil, false, time.Hour)
 		var sent []string
 		for _, line := range setCookieLines(&h) {
 			pair, _, _ := strings.Cut(line, ";")
@@ -149,28 +155,35 @@ func FuzzSetCookie(f *testing.F) {
 		if c.validate(true) != nil {
 			return
 		}
-		var h fasthttp.ResponseHeader
-		w := newCookieWriter(name, ring)
-		w.write(&h, &c, &id, tls, c.MaxAge)
-		attributes := attributesByTheBook(c, tls)
-		age := ""
-		if c.MaxAge > 0 {
-			age = fmt.Sprintf("; max-age=%d", (maxAge+999_999_999)/1_000_000_000)
-		}
-		want := []string{name + "=" + testIDText + age + attributes, name + ".sig=" + string(ring.sign(nil, &id)) + age + attributes}
-		if got := setCookieLines(&h); !slices.Equal(got, want) {
-			t.Errorf("written:\n got %q,\nwant %q", got, want)
-		}
-		if got, want := bytes.Count(h.Header(), []byte("\n")), 5; got != want { // status, date, two cookies, end
-			t.Errorf("lines of the response: got %d, want %d: %q", got, want, h.Header())
-		}
-		w.expire(&h, &c, tls)
-		const epoch = "; expires=Thu, 01 Jan 1970 00:00:00 GMT"
-		want = []string{name + "=" + epoch + attributes, name + ".sig=" + epoch + attributes}
-		if got := setCookieLines(&h); !slices.Equal(got, want) {
-			t.Errorf("expired:\n got %q,\nwant %q", got, want)
+		for _, w := range writersOf(c, ring) {
+			wantCookies(t, w, &c, &id, tls)
 		}
 	})
+}
+
+// wantCookies writes c and expires it, and compares with what a book says.
+func wantCookies(t *testing.T, w *cookieWriter, c *Cookie, id *ID, tls bool) {
+	t.Helper()
+	var h fasthttp.ResponseHeader
+	w.write(&h, c, id, nil, tls, c.MaxAge)
+	attributes := attributesByTheBook(*c, tls)
+	age := ""
+	if c.MaxAge > 0 {
+		age = fmt.Sprintf("; max-age=%d", (int64(c.MaxAge)+999_999_999)/1_000_000_000)
+	}
+	want := []string{c.Name + "=" + testIDText + age + attributes, c.Name + ".sig=" + string(w.keys.sign(nil, id)) + age + attributes}
+	if got := setCookieLines(&h); !slices.Equal(got, want) {
+		t.Errorf("written:\n got %q,\nwant %q", got, want)
+	}
+	if got, want := bytes.Count(h.Header(), []byte("\n")), 5; got != want { // status, date, two cookies, end
+		t.Errorf("lines of the response: got %d, want %d: %q", got, want, h.Header())
+	}
+	w.expire(&h, c, tls)
+	const epoch = "; expires=Thu, 01 Jan 1970 00:00:00 GMT"
+	want = []string{c.Name + "=" + epoch + attributes, c.Name + ".sig=" + epoch + attributes}
+	if got := setCookieLines(&h); !slices.Equal(got, want) {
+		t.Errorf("expired:\n got %q,\nwant %q", got, want)
+	}
 }
 
 // attributesByTheBook writes what c asks for without fasthttp's help.

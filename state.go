@@ -26,7 +26,8 @@ type state struct {
 	passes   uint64    // the last pass given out
 	idle     sync.Cond // signalled when callback becomes 0
 
-	reset atomic.Bool // Close was called. Set before mu is taken, which a load may hold for as long as a StoreTimeout.
+	reset   atomic.Bool // Close was called. Set before mu is taken, which a load may hold for as long as a StoreTimeout.
+	touched atomic.Bool // work is no longer empty: an id was presented, or a handle was used
 
 	frame
 	work
@@ -35,10 +36,10 @@ type state struct {
 // frame is the part of a state that every request fills, and the next one finds empty.
 type frame struct {
 	active    bool // the middleware's frame runs
+	decided   bool // the frame began to commit; its own business
 	committed bool // the frame has decided; later writes need Save
 	closed    bool // the request was reset
 	loaded    bool // the presented id was looked up, or there is none
-	touched   bool // work is no longer empty
 	used      bool // a handler looked at the session
 	outer     *state
 	ctx       *fasthttp.RequestCtx
@@ -75,9 +76,9 @@ type work struct {
 	ownCookie  bool
 	cookieJSON []byte
 
-	due     due // what the response owes the client
-	dueEnds int64
-	dueOpts Cookie
+	due      due // what the response owes the client
+	dueEnds  int64
+	goneOpts Cookie // of the session that dueExpire is about
 }
 
 // fate is what becomes of the id a session had.
@@ -204,7 +205,11 @@ func (st *state) leave() {
 		st.release()
 		return
 	}
-	if st.touched && !st.reset.Load() {
+	if st.touched.Load() && !st.reset.Load() {
+		if st.decided && !st.committed && st.dirty() { // By a goroutine, while the frame found nothing to commit.
+			st.committed = true
+			st.written()
+		}
 		st.pay()
 	}
 	st.committed = true
@@ -238,7 +243,8 @@ func (st *state) release() {
 	if st.unsaved {
 		st.drop(Event{ID: st.id, Reason: ReasonCommitted})
 	}
-	if st.touched {
+	if st.touched.Load() {
+		st.touched.Store(false)
 		clear(st.arena) // Somebody's session: it does not lie around.
 		clear(st.scratch)
 		clear(st.changes)

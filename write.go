@@ -62,7 +62,7 @@ func (st *state) changeOf(key string) *change {
 
 // update runs f on the value under key and keeps it, to run again when the save meets another value. On top of a
 // value written in this request it is a plain write, since no other request can change that.
-func (st *state) update(key string, f func(dst []byte, raw string, ok bool) ([]byte, bool, error)) {
+func (st *state) update(key string, f updater) {
 	if !st.writable(key) {
 		return
 	}
@@ -78,7 +78,7 @@ func (st *state) update(key string, f func(dst []byte, raw string, ok bool) ([]b
 		raw, ok = st.record.Raw(key)
 	}
 	from := len(st.arena)
-	arena, _, err := f(st.arena, raw, ok)
+	arena, _, err := f.update(st.arena, raw, ok)
 	if err != nil {
 		st.failWrite(err)
 		return
@@ -90,25 +90,11 @@ func (st *state) update(key string, f func(dst []byte, raw string, ok bool) ([]b
 	case earlier == nil && !st.wipe:
 		c.kind, c.update = changeUpdate, f
 	case earlier != nil && c.kind == changeUpdate:
-		c.update = compose(c.update, f)
+		c.update = &updates{c.update, f}
 	default:
 		c.kind = changeSet
 	}
 	c.val = val
-}
-
-// compose is first and then second, on one value.
-func compose(first, second func([]byte, string, bool) ([]byte, bool, error)) func([]byte, string, bool) ([]byte, bool, error) {
-	return func(dst []byte, raw string, ok bool) ([]byte, bool, error) {
-		between, set, err := first(nil, raw, ok)
-		if err != nil {
-			return dst, false, err
-		}
-		if set {
-			raw, ok = string(between), true
-		}
-		return second(dst, raw, ok)
-	}
 }
 
 // keys lists the keys as a handler sees them.
@@ -182,7 +168,7 @@ func (st *state) take(key string) (string, bool, error) {
 	case changeSet:
 		return string(c.val), true, nil
 	case changeUpdate:
-		val, set, err := c.update(nil, raw, ok)
+		val, set, err := c.update.update(nil, raw, ok)
 		return string(val), set && err == nil, err
 	}
 	return "", false, nil
