@@ -77,7 +77,7 @@ func newSite(t testing.TB, options ...rueidis.ClientOption) *site {
 		}, routes)
 	}
 	for i := range users {
-		s.users = append(s.users, &user{site: s, name: fmt.Sprintf("user-%d", i), home: i % 2, browser: newBrowser(t)})
+		s.users = append(s.users, &user{site: s, name: fmt.Sprintf("user-%d", i), home: i % 2, browser: newBrowser(t), window: newBrowser(t)})
 	}
 	return s
 }
@@ -191,7 +191,7 @@ func (s *site) load() (stop func()) {
 			}
 		})
 	}
-	return func() { close(done); all.Wait() }
+	return sync.OnceFunc(func() { close(done); all.Wait() })
 }
 
 // each calls f for all users at once.
@@ -306,7 +306,7 @@ func stand() footing {
 
 // regains waits until the process stands as before.
 func (s *site) regains(before footing) footing {
-	const goroutines, heap = 12, 4 << 20
+	const goroutines, heap = 8, 4 << 20
 	for _, n := range s.nodes {
 		eventually(s.t, "no command is in flight", func() bool { return n.store.Stats().InFlight == 0 })
 	}

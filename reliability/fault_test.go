@@ -48,12 +48,14 @@ func (s *site) wentBack() bool { return s.fault.loss == writes && s.kept.passed(
 func (f *fault) run(t *testing.T) {
 	s := f.place(t)
 	s.fault = f
+	s.each((*user).open)
 	stop := s.load()
 	time.Sleep(300 * time.Millisecond)
 	stop()
 	before := stand()
 
 	stop = s.load()
+	defer stop()
 	time.Sleep(300 * time.Millisecond)
 	if f.prepare != nil {
 		f.prepare(s)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,6 +17,7 @@ type user struct {
 	name    string
 	home    int // the node that gets most of the requests
 	browser *browser
+	window  *browser // another window, with a connection of its own and whatever cookies it is given
 
 	in    bool      // logged in
 	doubt bool      // a logout or a renewal was answered 503: the session may have ended
@@ -38,6 +40,14 @@ type grave struct {
 	browser *browser
 	node    int // where it ended
 	since   time.Time
+}
+
+// open makes all connections that the user will have.
+func (u *user) open() {
+	for node := range u.site.nodes {
+		u.site.ask(u.browser, node, "/read")
+		u.site.ask(u.window, node, "/read")
+	}
 }
 
 // step is one request, or a few that belong together.
@@ -127,9 +137,23 @@ func (u *user) renew(node int) {
 	}
 }
 
+// logout ends the session, half of the time while another window of the same browser is writing to it.
 func (u *user) logout(node int) {
 	old := u.browser.twin()
-	switch a := u.site.ask(u.browser, node, "/logout"); a.status {
+	var other sync.WaitGroup
+	if rand.IntN(2) == 0 {
+		u.unknown++
+		u.window.jar = old.twin().jar
+		other.Go(func() {
+			a := u.site.ask(u.window, node, "/hit")
+			if a.status == http.StatusOK && !strings.HasPrefix(a.body, u.name+" ") {
+				u.site.wrong("node %d: got a page that is not of the user who asked, want his own", node)
+			}
+		})
+	}
+	a := u.site.ask(u.browser, node, "/logout")
+	other.Wait()
+	switch a.status {
 	case http.StatusOK:
 		u.bury(old, node)
 		u.in = false
@@ -163,7 +187,11 @@ func (u *user) haunt(g grave, node int) {
 	if node != g.node && time.Since(g.since) < maxStale+slack {
 		node = g.node
 	}
-	switch a := u.site.ask(g.browser.twin(), node, "/read"); {
+	path := "/read"
+	if rand.IntN(4) == 0 {
+		path = "/hit"
+	}
+	switch a := u.site.ask(g.browser.twin(), node, path); {
 	case a.status != http.StatusOK:
 	case u.site.fault.loss == writes && u.site.mayLose(g.since):
 		u.back++
