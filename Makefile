@@ -3,11 +3,12 @@
 # make lint     go vet, gofmt and golangci-lint
 # make examples build every example
 # make interop  the real Koa middleware and sess on one Redis (Node 18 or newer)
+# make reliability  several nodes on one Redis, and faults; see docs/reliability.md
 # make bench    see bench/README.md
 FUZZTIME ?= 20s
 GOLANGCI_VERSION := v2.6.2
 
-.PHONY: test deps fuzz lint examples interop bench
+.PHONY: test deps fuzz lint examples interop reliability bench
 
 test: deps
 	go test -race -shuffle=on -timeout 20m ./...
@@ -29,6 +30,9 @@ examples:
 
 interop: deps
 	bash .ci/interop
+
+reliability: deps
+	cd reliability && CI=1 go test -race -shuffle=on -timeout 15m ./...
 
 bench:
 	$(MAKE) -C bench

@@ -37,7 +37,7 @@ func TestFaultsOfAServerCostNoData(t *testing.T) {
 	runAll(t, []fault{
 		{name: "killed and restarted, appendfsync always", place: direct("--appendonly", "yes", "--appendfsync", "always"),
 			fails: true, inflict: (*site).restart},
-		{name: "CLIENT PAUSE WRITE", place: direct(), fails: true, halves: true, inflict: func(s *site) { s.pause("WRITE") }},
+		{name: "CLIENT PAUSE WRITE", place: direct(), fails: true, slowly: true, inflict: func(s *site) { s.pause("WRITE") }},
 		{name: "CLIENT PAUSE ALL", place: direct(), fails: true, inflict: func(s *site) { s.pause("ALL") }},
 		{name: "CLIENT KILL of all, every 50 ms", place: direct(), fails: true, inflict: func(s *site) {
 			s.again(50*time.Millisecond, func() { s.server.Do("CLIENT", "KILL", "TYPE", "normal") })

@@ -352,7 +352,7 @@ func (s *site) judge(before, after footing) {
 	if limit := 2*storeTimeout + slack + late; slowest > limit {
 		s.t.Errorf("slowest answer: got %v, want at most %v (2 × %v + %v, and %v by which timers were late)", slowest, limit, storeTimeout, slack, late)
 	}
-	if limit := storeTimeout + slack + late; slowestUnder > limit && !s.fault.halves {
+	if limit := storeTimeout + slack + late; slowestUnder > limit && !s.fault.slowly {
 		s.t.Errorf("slowest answer to a request that began under the fault: got %v, want at most %v (%v + %v, and %v by which timers were late)",
 			slowestUnder, limit, storeTimeout, slack, late)
 	}

@@ -12,7 +12,7 @@ type fault struct {
 	prepare func(s *site) // while users ask, before the fault; may be nil
 	inflict func(s *site) // begins the fault and ends it
 	loss    loss
-	halves  bool                          // reads get through, late, so load and commit may each wait for a StoreTimeout
+	slowly  bool                          // reads get through, late, so load and commit may each wait for a StoreTimeout
 	fails   bool                          // requests must fail, or the fault was none
 	spares  func(request) bool            // those that must not fail; nil: none are spared if the fault fails any
 	proves  func(s *site) (figure string) // checks that the fault took place; may be nil
