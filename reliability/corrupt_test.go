@@ -131,6 +131,9 @@ func TestForeignValueIsNoSession(t *testing.T) {
 		id := fmt.Sprintf("foreign-%08d", n)
 		server.Do("SET", "koa:sess:"+id, value, "EX", "1000")
 		wantCorrupt(t, readers, b.present(id), what)
+		if got := server.Do("GET", "koa:sess:"+id); got != value {
+			t.Errorf("%s: got another value afterwards, want it left alone", what)
+		}
 	}
 	for what, write := range map[string][]string{
 		"list": {"RPUSH", good}, "hash": {"HSET", "user", "user-7"}, "set": {"SADD", good}, "sorted set": {"ZADD", "1", good}, "stream": {"XADD", "*", "user", "user-7"},
