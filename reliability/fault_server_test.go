@@ -69,13 +69,7 @@ func TestFaultsOfAServerCostNoData(t *testing.T) {
 func TestSessionsThatTheServerLostStayLost(t *testing.T) {
 	evict := func(policy string) fault {
 		return fault{name: "evicted, " + policy, place: direct("--maxmemory-policy", policy), loss: sessions,
-			prepare: (*site).fill,
-			inflict: func(s *site) {
-				used, _ := strconv.Atoi(s.server.Info("memory")["used_memory"])
-				s.server.Do("CONFIG", "SET", "maxmemory", strconv.Itoa(used-fillers*fillerBytes/2))
-				s.again(50*time.Millisecond, s.fill)
-				s.server.Do("CONFIG", "SET", "maxmemory", "0")
-			},
+			inflict: func(s *site) { s.again(50*time.Millisecond, s.squeeze) },
 			proves: func(s *site) string {
 				evicted := s.server.Info("stats")["evicted_keys"]
 				if evicted == "0" {
@@ -94,13 +88,17 @@ func TestSessionsThatTheServerLostStayLost(t *testing.T) {
 	})
 }
 
-const fillers, fillerBytes = 200, 4 << 10
-
-// fill writes what takes memory and lives longer than a session.
-func (s *site) fill() {
+// squeeze fills the server with what lives longer than a session, leaves room for half of it, and takes the limit away
+// when it has evicted the rest. What else the server needs memory for grows with the load.
+func (s *site) squeeze() {
+	const fillers, bytes = 200, 4 << 10
 	for i := range fillers {
-		s.server.Do("SET", "filler:"+strconv.Itoa(i), strings.Repeat(".", fillerBytes), "EX", "1000000")
+		s.server.Do("SET", "filler:"+strconv.Itoa(i), strings.Repeat(".", bytes), "EX", "1000000")
 	}
+	used, _ := strconv.Atoi(s.server.Info("memory")["used_memory"])
+	s.server.Do("CONFIG", "SET", "maxmemory", strconv.Itoa(used-fillers*bytes/2))
+	time.Sleep(20 * time.Millisecond)
+	s.server.Do("CONFIG", "SET", "maxmemory", "0")
 }
 
 // TestAServerThatGoesBackLosesNoMoreThanItsLastMoments: what was acknowledged before the instant that site.kept names
@@ -179,8 +177,12 @@ func TestSlotsThatMoveAreNotNoticed(t *testing.T) {
 		inflict: func(s *site) {
 			from, to := s.cluster.Masters[0], s.cluster.Masters[1]
 			for end := time.Now().Add(2 * faultTime(s.t)); time.Now().Before(end); from, to = to, from {
+				slots := make(map[int64]bool)
 				for _, key := range from.Do("KEYS", "koa:sess:*").([]any) {
-					s.move(from.Do("CLUSTER", "KEYSLOT", key.(string)).(int64), from, to)
+					slots[from.Do("CLUSTER", "KEYSLOT", key.(string)).(int64)] = true
+				}
+				for slot := range slots {
+					s.move(slot, from, to)
 					moved++
 				}
 			}
