@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -97,45 +96,6 @@ func TestRueidisWrongPasswordIsErrRedisAuth(t *testing.T) {
 	option := addresses(server.Addr)
 	option.Password = password
 	openRueidis(t, option)
-}
-
-// TestRueidisNeedsNoMoreThanTheDocumentedPermissions takes them from docs/operations.md.
-func TestRueidisNeedsNoMoreThanTheDocumentedPermissions(t *testing.T) {
-	page, err := os.ReadFile("docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, line, _ := strings.Cut(string(page), "\n    ACL SETUSER sess ")
-	line, _, _ = strings.Cut(line, "\n")
-	server := redistest.Start(t)
-	server.Do(append([]string{"ACL", "SETUSER", "sess"}, strings.Fields(line)...)...)
-	option := addresses(server.Addr)
-	option.Username, option.Password = "sess", "password"
-	for _, config := range []sess.RueidisConfig{{}, {Koa: true}, {NoNearCache: true, Koa: true}} {
-		s := openRueidis(t, option, config)
-		if got := s.Stats().NearCache; got == config.NoNearCache {
-			t.Errorf("near cache: got %t, want %t", got, !config.NoNearCache)
-		}
-		id, first, second := redisID(t, "permitted"), version(t, 1), version(t, 2)
-		for name, do := range map[string]func() error{
-			"Swap": func() error {
-				for _, swap := range [][2]*sess.Record{{nil, first}, {first, second}, {second, second}, {first, second}, {second, nil}} {
-					if _, err := s.Swap(t.Context(), id, swap[0], swap[1], time.Hour); err != nil {
-						return err
-					}
-				}
-				return nil
-			},
-			"Get":     func() error { _, err := s.Get(t.Context(), redisID(t, "none")); return err },
-			"Refresh": func() error { _, err := s.Refresh(t.Context(), redisID(t, "none")); return err },
-			"Set":     func() error { return s.Set(t.Context(), redisID(t, "set"), first, time.Hour) },
-			"Destroy": func() error { return s.Destroy(t.Context(), id) },
-		} {
-			if err := do(); err != nil && !errors.Is(err, sess.ErrNotFound) {
-				t.Errorf("%s with the documented permissions: got the error %v, want none", name, err)
-			}
-		}
-	}
 }
 
 func TestRueidisReplicaIsErrRedisReplica(t *testing.T) {
