@@ -3,11 +3,12 @@
 # make lint     go vet, gofmt and golangci-lint
 # make examples build every example
 # make interop  the real Koa middleware and sess on one Redis (Node 18 or newer)
+# make reliability  several nodes on one Redis, and faults; see docs/reliability.md
 # make bench    see bench/README.md; make bench-quick runs everything there once (Node 20 or newer)
 FUZZTIME ?= 20s
 GOLANGCI_VERSION := v2.6.2
 
-.PHONY: test deps node fuzz lint examples interop bench bench-quick
+.PHONY: test deps node fuzz lint examples interop reliability bench bench-quick
 
 test: deps
 	go test -race -shuffle=on -timeout 20m ./...
@@ -32,6 +33,9 @@ examples:
 
 interop: deps node
 	bash .ci/interop
+
+reliability: deps
+	cd reliability && CI=1 go test -race -shuffle=on -timeout 15m ./...
 
 bench: deps node
 	$(MAKE) -C bench

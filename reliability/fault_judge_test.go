@@ -1,0 +1,190 @@
+package reliability
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// request is what is kept of one.
+type request struct {
+	path   string
+	node   int
+	start  time.Time
+	took   time.Duration
+	status int
+}
+
+func (r request) end() time.Time { return r.start.Add(r.took) }
+
+// answers keeps the failed and the slow requests, and how many there were.
+type answers struct {
+	wrongs atomic.Int64
+	mu     sync.Mutex
+	count  int
+	noted  []request
+}
+
+// slow is from what on an answer is kept.
+const slow = storeTimeout / 4
+
+func (as *answers) add(r request) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	as.count++
+	if r.status == http.StatusServiceUnavailable || r.took > slow {
+		as.noted = append(as.noted, r)
+	}
+}
+
+// lateness is by how much a timer beside the requests was late: what the machine, not the store, adds to an answer.
+type lateness struct{ max atomic.Int64 }
+
+func (l *lateness) measure(done chan struct{}) {
+	const tick = 2 * time.Millisecond
+	for {
+		start := time.Now()
+		select {
+		case <-done:
+			return
+		case <-time.After(tick):
+			l.max.Store(max(l.max.Load(), int64(time.Since(start)-tick)))
+		}
+	}
+}
+
+// footing is what a process holds when nobody asks.
+type footing struct {
+	goroutines int
+	heap       uint64 // live bytes
+}
+
+func stand() footing {
+	runtime.GC()
+	runtime.GC() // the first one empties the pools into their victims
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return footing{runtime.NumGoroutine(), m.HeapAlloc}
+}
+
+// regains waits until the process stands as before.
+func (s *site) regains(before footing) footing {
+	const goroutines, heap = 8, 4 << 20
+	for _, n := range s.nodes {
+		eventually(s.t, "no command is in flight", func() bool { return n.store.Stats().InFlight == 0 })
+	}
+	now := stand()
+	for deadline := time.Now().Add(5 * time.Second); now.goroutines > before.goroutines+goroutines && time.Now().Before(deadline); now = stand() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if now.goroutines > before.goroutines+goroutines {
+		s.t.Errorf("goroutines after the fault: got %d, want at most %d more than the %d before", now.goroutines, goroutines, before.goroutines)
+	}
+	if now.heap > before.heap+heap {
+		s.t.Errorf("live heap after the fault: got %d bytes, want at most %d more than the %d before", now.heap, heap, before.heap)
+	}
+	return now
+}
+
+// judge checks when requests failed and how long they took, and reports.
+func (s *site) judge(before, after footing) {
+	began, ended, late := s.began.time(), s.ended.time(), time.Duration(s.late.max.Load())
+	var failed int
+	var slowest, slowestUnder, lastError time.Duration
+	lastError = math.MinInt64
+	for _, r := range s.answers.noted {
+		slowest = max(slowest, r.took)
+		if !r.start.Before(began) && !r.end().After(ended) {
+			slowestUnder = max(slowestUnder, r.took)
+		}
+		if r.status != http.StatusServiceUnavailable {
+			continue
+		}
+		failed++
+		path, _, _ := strings.Cut(r.path, "?")
+		lastError = max(lastError, r.end().Sub(ended))
+		switch {
+		case r.end().Before(began):
+			s.wrong("%s: got 503 before the fault, want none", path)
+		case r.end().After(ended.Add(recovery + late)):
+			s.wrong("%s: got 503 %v after the end of the fault, want none after %v", path, r.end().Sub(ended), recovery)
+		case !s.fault.mayFail(r):
+			s.wrong("%s on node %d: got 503, want that it works under this fault", path, r.node)
+		}
+	}
+	if limit := 2*storeTimeout + slack + late; slowest > limit {
+		s.t.Errorf("slowest answer: got %v, want at most %v (2 × %v + %v, and %v by which timers were late)", slowest, limit, storeTimeout, slack, late)
+	}
+	if limit := storeTimeout + slack + late; slowestUnder > limit && !s.fault.slowly {
+		s.t.Errorf("slowest answer to a request that began under the fault: got %v, want at most %v (%v + %v, and %v by which timers were late)",
+			slowestUnder, limit, storeTimeout, slack, late)
+	}
+	if failed == 0 && s.fault.fails {
+		s.t.Error("got no 503 at all: this test has shown nothing")
+	}
+	last := "none"
+	if failed > 0 {
+		last = lastError.Round(time.Millisecond).String()
+	}
+	report(s.t, "%d requests, %d answered 503, the last one %s after the end of the fault of %v; slowest %v, under the fault %v, timers late by %v; "+
+		"goroutines %d → %d, live heap %+d KiB%s", s.answers.count, failed, last, ended.Sub(began).Round(time.Millisecond),
+		short(slowest), short(slowestUnder), late.Round(time.Millisecond), before.goroutines, after.goroutines,
+		(int64(after.heap)-int64(before.heap))/1024, s.costs())
+}
+
+// short says that nothing was slow enough to be kept.
+func short(d time.Duration) string {
+	if d == 0 {
+		return fmt.Sprintf("below %v", slow)
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+// losses are what the fault took from users: sessions, acknowledged increments, and ends of sessions.
+func (s *site) losses() (gone, lost, back int) {
+	for _, u := range s.users {
+		gone, lost, back = gone+u.gone, lost+u.lost, back+u.back
+	}
+	return gone, lost, back
+}
+
+// costs says the same.
+func (s *site) costs() (text string) {
+	gone, lost, back := s.losses()
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{gone, "sessions gone"}, {lost, "acknowledged increments lost (of sessions that stayed)"}, {back, "answers of ended sessions that were back"}} {
+		if c.n > 0 {
+			text += fmt.Sprintf("; %d %s", c.n, c.what)
+		}
+	}
+	return text
+}
+
+// keepsSecrets checks the texts of the store's errors.
+func (s *site) keepsSecrets() {
+	var texts []string
+	for text := range s.texts.Range {
+		texts = append(texts, text.(string))
+		for _, u := range s.users {
+			ids := []string{u.name, u.browser.id()}
+			for _, g := range u.graves {
+				ids = append(ids, g.browser.id())
+			}
+			if slices.ContainsFunc(ids, func(id string) bool { return id != "" && strings.Contains(text.(string), id) }) {
+				s.wrong("got an error whose text quotes an id or a record, want none")
+			}
+		}
+	}
+	if len(texts) > 0 {
+		slices.Sort(texts)
+		s.t.Logf("errors of the store: %q", texts)
+	}
+}
