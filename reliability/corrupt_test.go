@@ -37,7 +37,7 @@ func newReaders(t testing.TB, server *redistest.Server) (readers []*reader) {
 			}
 			c.Hooks.Expired = func(sess.Event) { r.expired.Add(1) }
 			c.Hooks.StoreError = func(sess.Event) { r.failed.Add(1) }
-		}, routes)
+		}, userRoutes)
 		if got := r.store.Stats().NearCache; got != (i == 0) {
 			t.Fatalf("near cache of node %d: got %t, want %t", i, got, i == 0)
 		}

@@ -71,7 +71,7 @@ func newSite(t testing.TB, options ...rueidis.ClientOption) *site {
 			c.StoreTimeout = storeTimeout
 			c.Defer = i == 1
 			c.Hooks.StoreError = func(e sess.Event) { s.texts.Store(e.Err.Error(), e.Err) }
-		}, routes)
+		}, userRoutes)
 	}
 	for i := range users {
 		s.users = append(s.users, &user{site: s, name: fmt.Sprintf("user-%d", i), home: i % 2, browser: newBrowser(t), window: newBrowser(t)})
@@ -115,8 +115,8 @@ func supervised(t testing.TB) *site {
 	return s
 }
 
-// routes are what users ask for. A page of a session shows its user, its counter and a text of about 250 bytes.
-func routes(app *fiber.App) {
+// userRoutes are what users ask for. A page of a session shows its user, its counter and a text of about 250 bytes.
+func userRoutes(app *fiber.App) {
 	show := func(c *fiber.Ctx, s sess.Session) error {
 		name, ok := sess.Get[string](s, "user")
 		if !ok {

@@ -165,7 +165,7 @@ func toPlace(ops []op) (placed []porcupine.Operation) {
 // dead then and stays so, for every write has a version of its own. And a read may find nothing only if somebody may
 // have removed what was there.
 func staleness(ops []op, maxStale time.Duration) (broken []string) {
-	born, begun := births(ops), writes(ops)
+	born, begun := births(ops), writeCalls(ops)
 	for i := range ops {
 		read := &ops[i]
 		if read.kind != opGet || read.outcome == unknown {
@@ -202,8 +202,8 @@ func staleness(ops []op, maxStale time.Duration) (broken []string) {
 	return broken
 }
 
-// writes returns for each version when its write was called. Nothing, which is no version, has none.
-func writes(ops []op) map[int64]int64 {
+// writeCalls returns for each version when its write was called. Nothing, which is no version, has none.
+func writeCalls(ops []op) map[int64]int64 {
 	begun := map[int64]int64{}
 	for i := range ops {
 		if o := &ops[i]; o.next != 0 && o.writes() {
