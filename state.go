@@ -248,12 +248,10 @@ func (st *state) release() {
 		clear(st.arena) // Somebody's session: it does not lie around.
 		clear(st.scratch)
 		clear(st.changes)
-		st.work = work{
-			arena:      keep(st.arena, keepBuffer),
-			scratch:    keep(st.scratch, keepBuffer),
-			changes:    keep(st.changes, keepChanges),
-			cookieJSON: st.cookieJSON[:0],
-		}
+		arena, scratch, changes := keep(st.arena, keepBuffer), keep(st.scratch, keepBuffer), keep(st.changes, keepChanges)
+		cookieJSON := st.cookieJSON[:0]
+		st.work = work{} // With the buffers in the literal it would be built beside and copied, in twice the time.
+		st.arena, st.scratch, st.changes, st.cookieJSON = arena, scratch, changes, cookieJSON
 	}
 	st.frame = frame{}
 	st.reset.Store(false)

@@ -9,9 +9,12 @@ import (
 // session pays for a comparison and not for a hash. It is a cache of a pure function: a signature that was right once
 // is right for as long as the keyring lives, so nothing is ever invalidated.
 //
+// Slots are two and two. A new pair takes its own slot, and the pair that was there takes the other one: so two sessions
+// that meet do not push each other out all the time, and what has ended goes.
+//
 // It gives away nothing. Only verified pairs get in, so whatever is found is right. A slot is compared with what is
-// presented in full and without an early end, so the time of a miss does not depend on what the slot holds. Who owns
-// sessions whose signatures fall into another's slot can push that one out, which costs it one hash.
+// presented in full and without an early end, so the time of a miss does not depend on what the slots hold. Who owns
+// sessions whose signatures fall into another's slots can push that one out, which costs it one hash.
 //
 // The zero table is empty and ready. It is safe for concurrent use: readers take no lock and write nothing that other
 // processors would have to fetch.
@@ -75,7 +78,14 @@ func (t *verifiedTable) find(p *pair) (index int, ok bool) {
 	if slots == nil {
 		return 0, false
 	}
-	s := &slots[p.slot()]
+	at := p.slot()
+	if index, ok = slots[at].find(p); !ok {
+		index, ok = slots[at^1].find(p)
+	}
+	return index, ok
+}
+
+func (s *verifiedSlot) find(p *pair) (index int, ok bool) {
 	seq, meta := s.seq.Load(), s.meta.Load()
 	differ := meta&0xff ^ p.sigLen
 	for i := range p.words {
@@ -91,14 +101,28 @@ func (t *verifiedTable) add(p *pair, index int) {
 		t.slots.CompareAndSwap(nil, new([verifiedSlots]verifiedSlot))
 		slots = t.slots.Load()
 	}
-	s := &slots[p.slot()]
-	seq := s.seq.Load()
-	if seq&1 != 0 || !s.seq.CompareAndSwap(seq, seq+1) {
+	own, other := &slots[p.slot()], &slots[p.slot()^1]
+	if !own.begin() {
 		return
 	}
-	s.meta.Store(uint64(index)<<8 | p.sigLen)
-	for i := range p.words {
-		s.words[i].Store(p.words[i])
+	defer own.end()
+	if own.meta.Load() != 0 && other.begin() {
+		other.meta.Store(own.meta.Load())
+		for i := range own.words {
+			other.words[i].Store(own.words[i].Load())
+		}
+		other.end()
 	}
-	s.seq.Store(seq + 2)
+	own.meta.Store(uint64(index)<<8 | p.sigLen)
+	for i := range p.words {
+		own.words[i].Store(p.words[i])
+	}
 }
+
+// begin makes the caller the one who writes to s, until end, unless somebody is.
+func (s *verifiedSlot) begin() bool {
+	seq := s.seq.Load()
+	return seq&1 == 0 && s.seq.CompareAndSwap(seq, seq+1)
+}
+
+func (s *verifiedSlot) end() { s.seq.Add(1) }

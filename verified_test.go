@@ -42,8 +42,16 @@ func TestOnlyVerifiedPairsAreFound(t *testing.T) {
 	if index, ok := table.find(&b); !ok || index != 1 {
 		t.Errorf("after b took the slot: got %d, %v, want 1, true", index, ok)
 	}
+	if index, ok := table.find(&a); !ok || index != 3 {
+		t.Errorf("a, after it moved to the other slot: got %d, %v, want 3, true", index, ok)
+	}
+	c := collidingPair(2)
+	table.add(&c, 0)
+	if _, ok := table.find(&b); !ok {
+		t.Error("b, after it moved to the other slot: got none, want found")
+	}
 	if _, ok := table.find(&a); ok {
-		t.Error("what b pushed out: got found, want none")
+		t.Error("what c pushed out: got found, want none")
 	}
 }
 
