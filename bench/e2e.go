@@ -25,6 +25,9 @@ type endToEnd struct {
 	P99        float64 `json:"p99Micros"`
 	ServerCPU  float64 `json:"serverCPUMicrosPerRequest"` // which is CPU seconds per million requests
 	RedisCPU   float64 `json:"redisCPUMicrosPerRequest"`
+	// BareCPU is the ServerCPU of the bare framework under the same workload, measured right before: what the machine's
+	// speed does in between falls on both. 0 for a bare framework, and under W2s.
+	BareCPU float64 `json:"bareCPUMicrosPerRequest,omitempty"`
 	// Updates is how many counting requests were answered 2xx since the login, LostUpdates how many of them no count
 	// shows. Both are 0 for a workload that does not count.
 	Updates     int `json:"updates,omitempty"`
@@ -71,15 +74,29 @@ func endToEndRound(cs []contestant, o options, redis *redisServer, round int) ([
 			if s.isBare() && w.id != read.id && w.id != count.id {
 				continue
 			}
+			bare, err := bareBefore(s, servers, w, o, redis)
+			if err != nil {
+				return nil, fmt.Errorf("bench: %s before %s: %w", w.id, s.id, err)
+			}
 			r, err := measureOn(s, w, o, redis)
 			if err != nil {
 				return nil, fmt.Errorf("bench: %s %s: %w", s.id, w.id, err)
 			}
-			r.Round = round
+			r.Round, r.BareCPU = round, bare.ServerCPU
 			results = append(results, r)
 		}
 	}
 	return results, nil
+}
+
+// bareBefore measures the bare framework of s, for comparison; nothing if s is one itself, or if w has no such figure.
+func bareBefore(s *server, servers []*server, w workload, o options, redis *redisServer) (endToEnd, error) {
+	i := slices.IndexFunc(servers, func(other *server) bool { return other.id == s.bare })
+	if s.isBare() || w.parallel || i < 0 {
+		return endToEnd{}, nil
+	}
+	o.warmup = 0
+	return measure(servers[i], w, o, redis)
 }
 
 // measureOn is measure on s, or on a server of its own if w needs more than the one CPU of s.

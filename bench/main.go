@@ -45,7 +45,7 @@ type options struct {
 	docs        string
 }
 
-// parseOptions reads the flags. The defaults are for a whole run of about ten minutes on two CPUs.
+// parseOptions reads the flags. The defaults are for a whole run of about a quarter of an hour on two CPUs.
 func parseOptions(arguments []string) (options, error) {
 	var o options
 	var quick bool
@@ -55,7 +55,7 @@ func parseOptions(arguments []string) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 3, "how often each figure is measured; the median counts")
 	f.DurationVar(&o.duration, "duration", time.Second, "of each end-to-end measurement, at least 1 s; 0: a few requests")
 	f.IntVar(&o.warmup, "warmup", 4096, "how many requests come before each of them, at least 64; 0: none")
-	f.StringVar(&o.benchtime, "benchtime", "100ms", "of each benchmark in process, as go test takes it")
+	f.StringVar(&o.benchtime, "benchtime", "300ms", "of each benchmark in process, as go test takes it")
 	f.IntVar(&o.sessions, "sessions", 1_000_000, "how many sessions are resident in W5")
 	f.StringVar(&o.out, "out", "out", "`directory` for the results and benchstat's input")
 	f.StringVar(&o.docs, "docs", "", "`directory` whose benchmarks.md and plots get the new figures; empty: none")

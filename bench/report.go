@@ -71,12 +71,8 @@ func (r *results) endToEndTables(b *strings.Builder) {
 			if !ok || w.parallel && c.ID == c.Bare {
 				continue
 			}
-			perCore := ""
-			if bare, ok := r.endToEnd(c.Bare, w); ok && !w.parallel {
-				perCore = fmt.Sprintf("%.0f %%", bare.ServerCPU/e.ServerCPU*100)
-			}
 			cells := []string{
-				c.Name, number(e.PerSecond), number(e.P50), number(e.P99), number(e.ServerCPU), perCore, number(e.RedisCPU),
+				c.Name, number(e.PerSecond), number(e.P50), number(e.P99), number(e.ServerCPU), r.perCore(c.ID, w), number(e.RedisCPU),
 			}
 			if counting {
 				cells = append(cells, lost(e))
@@ -84,6 +80,20 @@ func (r *results) endToEndTables(b *strings.Builder) {
 			row(b, cells...)
 		}
 	}
+}
+
+// perCore is how much of its bare framework's work per core a contestant does: the median of the pairs.
+func (r *results) perCore(id string, w workload) string {
+	var ratios []float64
+	for _, m := range r.EndToEnd {
+		if m.Contestant == id && m.Workload == w.id && m.BareCPU > 0 && m.ServerCPU > 0 {
+			ratios = append(ratios, m.BareCPU/m.ServerCPU)
+		}
+	}
+	if len(ratios) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f %%", median(ratios)*100)
 }
 
 func lost(e endToEnd) string {

@@ -45,6 +45,22 @@ func TestMedianIsTheMiddleOfAll(t *testing.T) {
 	}
 }
 
+func TestPerCoreIsTheMedianOfPairs(t *testing.T) {
+	r := results{EndToEnd: []endToEnd{
+		{Contestant: "a", Workload: read.id, ServerCPU: 10, BareCPU: 9},
+		{Contestant: "a", Workload: read.id, ServerCPU: 20, BareCPU: 10}, // the machine was slow
+		{Contestant: "a", Workload: read.id, ServerCPU: 30, BareCPU: 30}, // and slower
+		{Contestant: "b", Workload: read.id, ServerCPU: 1, BareCPU: 1},
+		{Contestant: "a", Workload: count.id, ServerCPU: 1, BareCPU: 1},
+	}}
+	if got, want := r.perCore("a", read), "90 %"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := r.perCore("a", create); got != "" {
+		t.Errorf("of a workload that was not measured: got %q, want nothing", got)
+	}
+}
+
 func TestPlotsAreWellFormedAndEscaped(t *testing.T) {
 	p := plot{title: "a < b & c", unit: "µs", parts: []string{"server", "Redis"}, bars: []bar{
 		{label: "<one>", parts: []float64{1, 2}}, {label: "none", parts: []float64{0, 0}, bare: true},
