@@ -10,10 +10,7 @@ func (st *state) end() error {
 	ctx, cancel := st.phase()
 	defer cancel()
 	id, r := st.leaving, st.left
-	opts := st.m.config.Cookie
-	if raw, ok := r.ownCookie(); ok {
-		opts = parseCookieJSON(raw, opts)
-	}
+	opts := st.m.options(r)
 	for hop := 0; !id.IsZero() && hop < maxSuccessors; hop++ {
 		successor, err := st.extinguish(ctx, id, r)
 		if err != nil {

@@ -93,9 +93,8 @@ func (l *link) Flight(key, command string, _ time.Duration, now time.Time) (ruei
 	return rueidis.RedisMessage{}, nil
 }
 
-// Update takes the reply to a tracked read, which the reader itself gets too. Of interest here are that it came, and what
-// heartbeats say.
-// It returns when the value ends in Unix milliseconds, 0 if the server did not say.
+// Update takes the reply to a tracked read, which the reader itself gets too: here it counts that it came, and what
+// heartbeats say. It returns when the value ends in Unix milliseconds, 0 if the server did not say.
 func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 	if command != heartbeatCommand {
 		l.cache.answered(key, l.lease.Load())

@@ -69,10 +69,15 @@ func (st *state) options(r *Record) Cookie {
 	if st.ownCookie {
 		return st.cookie
 	}
+	return st.m.options(r)
+}
+
+// options returns the cookie options of a session as r keeps it.
+func (m *Manager) options(r *Record) Cookie {
 	if raw, ok := r.ownCookie(); ok {
-		return parseCookieJSON(raw, st.m.config.Cookie)
+		return parseCookieJSON(raw, m.config.Cookie)
 	}
-	return st.m.config.Cookie
+	return m.config.Cookie
 }
 
 // owe notes that the response must carry the cookie of a session that ends at ends.
@@ -98,8 +103,8 @@ func (st *state) pay() {
 		m.cookies.expire(h, &st.goneOpts, st.overTLS())
 		return
 	}
-	c := st.options(st.record)
-	left := time.Duration(0) // A browser session: the browser decides.
+	c := m.options(st.record) // As it was stored: what was written to the session since has no part in this.
+	left := time.Duration(0)  // A browser session: the browser decides.
 	if t != nil || c.MaxAge != 0 || !c.Expires.IsZero() {
 		left = max(time.Until(time.UnixMilli(st.dueEnds)), time.Second)
 	}

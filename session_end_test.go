@@ -417,3 +417,24 @@ func TestRule08NoCookieForASessionThatEndedAfterItsSave(t *testing.T) {
 	}
 	r.forbidCookie(t, "ended after its Save")
 }
+
+// The cookie of a session says what the store has of it, not what was written after the save and never stored.
+func TestRule08TheCookieHasTheOptionsThatWereStored(t *testing.T) {
+	b := newBrowser(t, routed(sess.Config{}, routes{
+		"act": func(_ *fiber.Ctx, s sess.Session) error {
+			if err := s.SetCookie(sess.Cookie{Path: "/stored"}); err != nil {
+				return err
+			}
+			if err := s.Save(); err != nil {
+				return err
+			}
+			s.Discard()
+			return s.SetCookie(sess.Cookie{Path: "/discarded"})
+		},
+	}).Handler())
+	b.get("/login")
+	lines := b.get("/act").header["Set-Cookie"]
+	if len(lines) != 2 || !strings.Contains(lines[0], "path=/stored;") {
+		t.Errorf("got the cookies %q, want two of the path that Save stored", lines)
+	}
+}
