@@ -168,11 +168,7 @@ func cookieValue(v []byte) []byte {
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 func (p *presented) addID(value []byte) {
-	if p.nIDs == maxCandidates {
-		return
-	}
-	if id, ok := makeID(value); ok {
-		p.ids[p.nIDs] = id
+	if p.nIDs < maxCandidates && setID(&p.ids[p.nIDs], value) {
 		p.nIDs++
 	}
 }

@@ -236,6 +236,19 @@ func TestUnsignedTakesTheFirstWellFormedID(t *testing.T) {
 	}
 }
 
+func TestAShorterIDLeavesNothingOfALongerOne(t *testing.T) {
+	ring := newKeyring(Keys(longKey), "sid", false)
+	long, short := testID(t, strings.Repeat("x", maxIDLen)), testID(t, testIDText)
+	var p presented
+	for _, want := range []ID{long, short} {
+		header := "sid=" + want.Value() + "; sid.sig=" + string(ring.sign(nil, &want))
+		findCookies(readHeader(t, false, cookieLine(header)), "sid", "sid.sig", &p)
+		if got, _, ok := p.pick(ring); !ok || got != want {
+			t.Errorf("an id of %d bytes: got another one, or none (%v)", len(want.Value()), ok)
+		}
+	}
+}
+
 func FuzzCookieHeader(f *testing.F) {
 	for _, c := range cookieHeaders {
 		if len(c.header) < 1000 {

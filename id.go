@@ -37,16 +37,23 @@ func ParseID(s string) (ID, error) {
 
 // makeID is ParseID for both kinds of text and without an error value, for the request's path.
 func makeID[T string | []byte](s T) (id ID, ok bool) {
+	ok = setID(&id, s)
+	return id, ok
+}
+
+// setID makes id what s says, in place, or leaves it as it is if s is no id.
+func setID[T string | []byte](id *ID, s T) bool {
 	if len(s) == 0 || len(s) > maxIDLen {
-		return ID{}, false
+		return false
 	}
 	for i := range len(s) {
 		if !cookieOctets[s[i]] {
-			return ID{}, false
+			return false
 		}
 	}
 	id.n = uint8(copy(id.b[:], s))
-	return id, true
+	clear(id.b[id.n:]) // Ids are compared whole.
+	return true
 }
 
 // cookieOctets has the bytes that may stand in a cookie's value. A look-up takes a third of the time of comparing.
