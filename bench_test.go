@@ -13,7 +13,6 @@ import (
 
 // What a session costs over the same app without one, each through a whole Fiber app: read the differences to "bare".
 func BenchmarkRequest(b *testing.B) {
-	const foreign = "theme=dark; _ga=GA1.2.1234567890.1234567890"
 	bare := func(cookies string) func(b *testing.B) {
 		return func(b *testing.B) {
 			app := fiber.New()
@@ -24,7 +23,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 	with := func(do fiber.Handler, cookies string, known bool) func(b *testing.B) {
 		return func(b *testing.B) {
-			app, _, own := newReplaySite(b, do)
+			app, _, own := newReplaySite(b, do, sess.NewMemoryStore())
 			if known {
 				cookies = own
 			}
@@ -33,14 +32,17 @@ func BenchmarkRequest(b *testing.B) {
 	}
 	b.Run("bare/no cookie", bare(""))
 	b.Run("untouched/no cookie", with(untouched, "", false))
-	b.Run("bare/two foreign cookies", bare(foreign))
-	b.Run("untouched/two foreign cookies", with(untouched, foreign, false))
+	b.Run("bare/two foreign cookies", bare(foreignCookies))
+	b.Run("untouched/two foreign cookies", with(untouched, foreignCookies, false))
 	b.Run("untouched/its cookies", with(untouched, "", true))
 	b.Run("read two of ten", with(readTwo, "", true))
 	b.Run("count", with(countUp, "", true))
 	b.Run("count by Update", with(countByUpdate, "", true))
 	b.Run("create", with(create, "", false))
 }
+
+// foreignCookies are none of the session layer's.
+const foreignCookies = "theme=dark; _ga=GA1.2.1234567890.1234567890"
 
 func run(b *testing.B, r *replay) {
 	b.ReportAllocs()
@@ -89,10 +91,10 @@ func (r *replay) run() {
 	r.ctx.Response.Reset()
 }
 
-// newReplaySite is an app whose handler is do behind a manager; the cookies are those of a session of ten keys.
-func newReplaySite(t testing.TB, do fiber.Handler) (app *fiber.App, m *sess.Manager, cookies string) {
+// newReplaySite is an app whose handler is do behind a manager of store; the cookies are those of a session of ten keys.
+func newReplaySite(t testing.TB, do fiber.Handler, store sess.Store) (app *fiber.App, m *sess.Manager, cookies string) {
 	t.Helper()
-	m, err := sess.NewManager(sess.Config{Store: sess.NewMemoryStore(), Keys: sess.Keys(testKey)})
+	m, err := sess.NewManager(sess.Config{Store: store, Keys: sess.Keys(testKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
