@@ -129,6 +129,18 @@ func (p *scanner) members(into []member) []member {
 	return into
 }
 
+// isCompact reports whether the members fill an object of size bytes with no white space between them.
+func isCompact(members []member, size int) bool {
+	end := uint32(0) // of what comes before a member, behind which are a brace or a comma, and a quote
+	for _, m := range members {
+		if m.name != end+2 || m.value != m.nameEnd+uint32(len(`":`)) {
+			return false
+		}
+		end = m.valueEnd
+	}
+	return size == max(int(end), 1)+1
+}
+
 // anyEscaped reports whether a name is written with an escape.
 func anyEscaped(s string, members []member) bool {
 	if strings.IndexByte(s, '\\') < 0 {

@@ -1,5 +1,7 @@
 package sess
 
+import "encoding/binary"
+
 // change is what a request did to one member. A list of changes names each member once.
 type change struct {
 	key  []byte // as appendName makes it, and not reserved
@@ -7,6 +9,19 @@ type change struct {
 	val  []byte // changeSet: the JSON; changeUpdate: what update last made of it, nil if it left it as it is
 
 	update updater // changeUpdate
+	madeOf *Record // changeUpdate: the record that val was made of, nil for none
+}
+
+// appendTo appends what c, which is no deletion, makes of the member of base that has the given value, if it is there.
+// It appends nothing and reports false where the member is to stay as it is.
+func (c *change) appendTo(dst []byte, base *Record, value string, there bool) (out []byte, set bool, err error) {
+	if c.kind == changeSet || c.madeOf == base && c.val != nil {
+		return append(dst, c.val...), true, nil
+	}
+	if out, set, err = c.update.update(dst, value, there); err != nil || !set {
+		return dst, false, err
+	}
+	return out, true, nil
 }
 
 // updater makes the new value of a member. It appends it to dst, made from the present one, which is raw if ok. If it
@@ -57,6 +72,20 @@ const (
 // back for the next call. If it is large enough, merge allocates the Record and its data and nothing else, or above
 // fewMembers members their offsets too.
 func merge(base *Record, wipe bool, changes []change, h header, limit int, buf []byte) (*Record, []byte, error) {
+	h.created = min(max(h.created, 0), maxInstant)
+	h.ends = min(max(h.ends, 0), maxInstant)
+	if len(changes) == 1 && !wipe {
+		r, scratch, err := patch(base, &changes[0], &h, limit, buf)
+		if r != nil || err != nil {
+			return r, scratch, err
+		}
+		buf = scratch
+	}
+	return rebuild(base, wipe, changes, h, limit, buf)
+}
+
+// rebuild is merge, whatever the changes are.
+func rebuild(base *Record, wipe bool, changes []change, h header, limit int, buf []byte) (*Record, []byte, error) {
 	var few [fewMembers]member
 	x := indexer{members: few[:]}
 	if n := base.count() + len(changes) + 2; n > len(few) {
@@ -66,8 +95,6 @@ func merge(base *Record, wipe bool, changes []change, h header, limit int, buf [
 	if err != nil {
 		return nil, buf, err
 	}
-	h.created = min(max(h.created, 0), maxInstant)
-	h.ends = min(max(h.ends, 0), maxInstant)
 	old := ""
 	if base != nil && base.foreign {
 		old = base.header()
@@ -90,7 +117,70 @@ func merge(base *Record, wipe bool, changes []change, h header, limit int, buf [
 		renewed: !h.successor.IsZero(),
 		foreign: old != "",
 		cookie:  h.cookie != nil || base != nil && base.cookie,
+		compact: true,
 	}, buf, nil
+}
+
+// patch is merge for the commonest save of all, one new value of a member that is there: the bytes before the value,
+// those between it and the header, and the index are the base's, except for what moves. It returns neither a record nor
+// an error where more than that is to be done.
+func patch(base *Record, c *change, h *header, limit int, buf []byte) (*Record, []byte, error) {
+	at := base.patchableAt(c.key)
+	if at < 0 || c.kind == changeDelete || h.cookie != nil || !h.successor.IsZero() || h.created == 0 && h.ends == 0 {
+		return nil, buf, nil
+	}
+	m, last := base.member(at), base.member(base.count()-1)
+	buf, set, err := c.appendTo(append(buf[:0], base.data[:m.value]...), base, base.value(m), true)
+	if err != nil {
+		return nil, buf, err
+	}
+	if !set {
+		buf = append(buf, base.value(m)...)
+	}
+	moved := uint64(len(buf)) - uint64(m.valueEnd) // less than nothing wraps round, and back
+	buf = appendHeader(append(buf, base.data[m.valueEnd:last.value]...), h, "")
+	end := uint64(len(buf))
+	buf = append(buf, '}')
+	size := len(buf)
+	switch {
+	case size > limit:
+		return nil, buf, ErrTooLarge
+	case size >= wideRecord:
+		return nil, buf, nil
+	}
+
+	buf = append(buf, base.data[base.size:]...)
+	le, index := binary.LittleEndian, buf[size:]
+	le.PutUint64(index[8*at:], le.Uint64(index[8*at:])+moved<<48)
+	for i := 8 * (at + 1); i < len(index); i += 8 {
+		le.PutUint64(index[i:], le.Uint64(index[i:])+moved*0x0001_0001_0001_0001) // all four offsets, none leaves 16 bits
+	}
+	tail := index[len(index)-8:]
+	le.PutUint64(tail, le.Uint64(tail)<<16>>16|end<<48)
+	return &Record{
+		data:    string(buf),
+		created: h.created,
+		ends:    h.ends,
+		size:    uint32(size),
+		members: base.members,
+		cookie:  base.cookie,
+		compact: true,
+	}, buf, nil
+}
+
+// patchableAt returns the place of the member named key in a record that can be patched: as merge writes them, with our
+// own header at the end and a narrow index. Otherwise, and if there is no such member, it returns -1.
+func (r *Record) patchableAt(key []byte) int {
+	if r == nil || !r.compact || r.escaped || r.foreign || r.members == 0 || r.size >= wideRecord ||
+		r.name(r.member(r.count()-1)) != headerMember {
+		return -1
+	}
+	for i := range r.count() {
+		if m := r.member(i); r.maybe(m, len(key)) && named(r, m, key) {
+			return i
+		}
+	}
+	return -1
 }
 
 // changed reports whether merge would alter a member other than the header. Equal means equal bytes.
@@ -179,7 +269,7 @@ func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []c
 				continue
 			}
 			missing--
-			if dst, err = x.appendChanged(x.flush(dst, base), c, base.name(m), base.value(m)); err != nil {
+			if dst, err = x.appendChanged(x.flush(dst, base), base, c, base.name(m), base.value(m)); err != nil {
 				return dst, err
 			}
 		}
@@ -189,7 +279,7 @@ func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []c
 		if _, written := find(base, changes[i].key); written && !wipe {
 			continue
 		}
-		if dst, err = x.appendNew(dst, &changes[i]); err != nil {
+		if dst, err = x.appendNew(dst, base, &changes[i]); err != nil {
 			return dst, err
 		}
 	}
@@ -229,49 +319,35 @@ func (x *indexer) flush(dst []byte, base *Record) []byte {
 }
 
 // appendChanged writes what c makes of a member.
-func (x *indexer) appendChanged(dst []byte, c *change, name, value string) ([]byte, error) {
+func (x *indexer) appendChanged(dst []byte, base *Record, c *change, name, value string) ([]byte, error) {
 	if c.kind == changeDelete {
 		return dst, nil
 	}
-	dst = x.open(dst, name)
-	if c.kind == changeSet {
-		dst = append(dst, c.val...)
-	} else {
-		updated, set, err := c.update.update(dst, value, true)
-		switch {
-		case err != nil:
-			return dst, err
-		case set:
-			dst = updated
-		default:
-			dst = append(dst, value...)
-		}
+	dst, set, err := c.appendTo(x.open(dst, name), base, value, true)
+	if err != nil {
+		return dst, err
+	}
+	if !set {
+		dst = append(dst, value...)
 	}
 	x.close(dst)
 	return dst, nil
 }
 
 // appendNew writes what c makes where no member is.
-func (x *indexer) appendNew(dst []byte, c *change) ([]byte, error) {
+func (x *indexer) appendNew(dst []byte, base *Record, c *change) ([]byte, error) {
 	if c.kind == changeDelete {
 		return dst, nil
 	}
 	begin, escaped := len(dst), x.escaped
-	dst = x.openKey(dst, c.key)
-	if c.kind == changeSet {
-		dst = append(dst, c.val...)
-	} else {
-		updated, set, err := c.update.update(dst, "", false)
-		switch {
-		case err != nil:
-			return dst, err
-		case set:
-			dst = updated
-		default:
-			x.drop()
-			x.escaped = escaped
-			return dst[:begin], nil
-		}
+	dst, set, err := c.appendTo(x.openKey(dst, c.key), base, "", false)
+	if err != nil {
+		return dst, err
+	}
+	if !set {
+		x.drop()
+		x.escaped = escaped
+		return dst[:begin], nil
 	}
 	x.close(dst)
 	return dst, nil

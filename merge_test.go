@@ -211,6 +211,74 @@ func TestChangedIsExact(t *testing.T) {
 	}
 }
 
+func TestOneNewValueIsPatchedIntoTheRecord(t *testing.T) {
+	base := mustMerge(t, mustParse(t, typicalRecord), false, nil, header{created: 1, ends: 1800000000000})
+	h := header{created: 1, ends: 1900000000000}
+	wide := mustMerge(t, nil, false, []change{set("a", "1"), set("b", `"`+strings.Repeat("x", wideRecord-100)+`"`)}, h)
+	made, remade := increment("count"), increment("count")
+	made.val, made.madeOf, made.update = []byte("14"), base, nil
+	remade.val, remade.madeOf = []byte("15"), wide // that is, of another record: to be made again
+	for _, c := range []struct {
+		name    string
+		base    *Record
+		change  change
+		h       header
+		patched bool
+	}{
+		{"of the same length", base, set("count", "13"), h, true},
+		{"shorter", base, set("count", "1"), h, true},
+		{"longer", base, set("count", `"thirteen"`), h, true},
+		{"an early member", base, set("user", `"a longer name than there was before, by a lot"`), h, true},
+		{"another length of header", base, set("count", "1"), header{ends: 7}, true},
+		{"an update", base, increment("count"), h, true},
+		{"an update of this record", base, made, h, true},
+		{"an update of another record", base, remade, h, true},
+		{"an update that leaves", base, leave("count"), h, true},
+		{"the widest narrow one", wide, set("a", `"`+strings.Repeat("y", wideRecord-1-wide.Size()-1)+`"`), h, true},
+		{"too wide", wide, set("a", `"`+strings.Repeat("y", wideRecord-wide.Size()-1)+`"`), h, false},
+		{"wide before", mustMerge(t, wide, false, []change{set("c", string(wide.JSON()))}, h), set("a", "2"), h, false},
+		{"a new member", base, set("new", "1"), h, false},
+		{"a deletion", base, remove("count"), h, false},
+		{"a successor", base, set("count", "13"), header{created: 1, successor: testID(t, "next")}, false},
+		{"a cookie", base, set("count", "13"), header{created: 1, cookie: []byte("{}")}, false},
+		{"no header any more", base, set("count", "13"), header{}, false},
+		{"no header before", mustParse(t, `{"count":1}`), set("count", "13"), h, false},
+		{"a header before the end", mustParse(t, `{"$":{"c":1},"count":1}`), set("count", "13"), h, false},
+		{"a header with more in it", mustParse(t, `{"count":1,"$":{"c":1,"x":2}}`), set("count", "13"), h, false},
+		{"white space", mustParse(t, `{"count": 1,"$":{"c":1}}`), set("count", "13"), h, false},
+		{"white space at the end", mustParse(t, `{"count":1,"$":{"c":1} }`), set("count", "13"), h, false},
+		{"white space in front", mustParse(t, ` {"count":1,"$":{"c":1}}`), set("count", "13"), h, false},
+		{"an escaped name", mustParse(t, `{"c\u006funt":1,"$":{"c":1}}`), set("count", "13"), h, false},
+		{"nothing there", nil, set("count", "13"), h, false},
+	} {
+		r, _, err := patch(c.base, &c.change, &c.h, maxRecord, nil)
+		if err != nil || (r != nil) != c.patched {
+			t.Errorf("%s: got patched %v, %v, want %v", c.name, r != nil, err, c.patched)
+			continue
+		}
+		want, _, _ := rebuild(c.base, false, []change{c.change}, c.h, maxRecord, nil)
+		if got, _, err := merge(c.base, false, []change{c.change}, c.h, maxRecord, nil); err != nil || *got != *want {
+			t.Errorf("%s: got %s, %v, want %s", c.name, got.JSON(), err, want.JSON())
+		}
+		if c.patched && *r != *want {
+			t.Errorf("%s: got %s, want %s", c.name, r.JSON(), want.JSON())
+		}
+	}
+	changes := []change{set("count", "13")}
+	size := mustMerge(t, base, false, changes, h).Size()
+	for limit, want := range map[int]error{size: nil, size - 1: ErrTooLarge} {
+		if _, buf, err := patch(base, &changes[0], &h, limit, nil); err != want || cap(buf) == 0 {
+			t.Errorf("%d bytes of %d: got %v, want %v and the scratch back", size, limit, err, want)
+		}
+	}
+	boom := errors.New("boom")
+	changes[0] = change{key: []byte("count"), kind: changeUpdate,
+		update: updaterFunc(func([]byte, string, bool) ([]byte, bool, error) { return nil, true, boom })}
+	if r, buf, err := merge(base, false, changes, h, maxRecord, nil); r != nil || err != boom || cap(buf) == 0 {
+		t.Errorf("an update that fails: got %v, %v, want boom and the scratch back", r, err)
+	}
+}
+
 func TestMergeAllocatesTheRecordAndItsData(t *testing.T) {
 	buf := make([]byte, 0, 4096)
 	to, _ := ParseID("next")
@@ -261,6 +329,15 @@ func FuzzMerge(f *testing.F) {
 		if want := !maps.Equal(model, members(base)); changed(base, wipe, changes, h.cookie) != want {
 			t.Fatalf("changed: got %v, want %v: %s to %s", !want, want, s, r.JSON())
 		}
+		for i := range changes {
+			h.ends = random.Int64N(maxInstant)
+			got, _, err := merge(r, false, changes[i:i+1], h, maxRecord, nil)
+			want, _, _ := rebuild(r, false, changes[i:i+1], h, maxRecord, nil)
+			if err != nil || *got != *want {
+				t.Fatalf("one change of %s: got %s, %v, want %s", r.JSON(), got.JSON(), err, want.JSON())
+			}
+		}
+		h.ends = r.ends
 		again, _, err := merge(r, false, nil, h, maxRecord, buf)
 		if err != nil || *again != *r {
 			t.Fatalf("merging nothing into the result: got %s, want %s", again.JSON(), r.JSON())
@@ -287,6 +364,10 @@ func randomMerge(random *rand.Rand, base *Record) (wipe bool, changes []change, 
 		case 2:
 			c := change{key: []byte(key), kind: changeUpdate, val: []byte(`[7]`)}
 			c.update = updaterFunc(func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, c.val...), true, nil })
+			if random.IntN(2) == 0 { // Then it is not asked again.
+				c.madeOf = base
+				c.update = updaterFunc(func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, `"again"`...), true, nil })
+			}
 			changes = append(changes, c)
 		case 3:
 			changes = append(changes, set(key, fmt.Sprintf(`{"v":%d}`, random.IntN(9))))

@@ -42,6 +42,7 @@ type Record struct {
 	renewed bool   // the header names a successor: this is a tombstone
 	foreign bool   // the header has members that are not ours
 	cookie  bool   // there is a member "cookie"
+	compact bool   // there is no white space between the members
 }
 
 // ParseRecord checks s, which is copied, and returns it as a Record. The error is [ErrCorrupt] with the rule that s
@@ -66,6 +67,7 @@ func ParseRecord(s string) (*Record, error) {
 		size:    uint32(len(s)),
 		members: uint32(len(members)),
 		escaped: escaped,
+		compact: isCompact(members, len(s)),
 	}
 	if err := r.readHeader(); err != nil {
 		return nil, err

@@ -88,7 +88,7 @@ func (st *state) update(key string, f updater) {
 	c := st.changeOf(key)
 	switch {
 	case earlier == nil && !st.wipe:
-		c.kind, c.update = changeUpdate, f
+		c.kind, c.update, c.madeOf = changeUpdate, f, st.record
 	case earlier != nil && c.kind == changeUpdate:
 		c.update = &updates{c.update, f}
 	default:
