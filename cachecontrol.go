@@ -6,37 +6,42 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+// The header fields that are asked for in every request, as fasthttp keeps their names.
+var (
+	cookieField       = []byte(fasthttp.HeaderCookie)
+	setCookieField    = []byte(fasthttp.HeaderSetCookie)
+	cacheControlField = []byte(fasthttp.HeaderCacheControl)
+	varyField         = []byte(fasthttp.HeaderVary)
+)
+
 // noStore keeps a response that sets a session's cookie out of shared caches: unless its Cache-Control already holds
 // no-store or private, no-store takes the place of what is there.
 func noStore(h *fasthttp.ResponseHeader) {
-	lines := peekAll(h, fasthttp.HeaderCacheControl)
+	if h.PeekCanonical(cacheControlField) == nil {
+		h.SetCanonical(cacheControlField, []byte("no-store"))
+		return
+	}
+	lines := h.PeekAll(fasthttp.HeaderCacheControl)
 	if holdsToken(lines, "no-store") || holdsToken(lines, "private") {
 		return
 	}
 	if len(lines) > 1 {
 		h.Del(fasthttp.HeaderCacheControl) // Set replaces the first line only
 	}
-	h.SetCanonical([]byte(fasthttp.HeaderCacheControl), []byte("no-store"))
+	h.SetCanonical(cacheControlField, []byte("no-store"))
 }
 
 // addVary tells caches that the response depends on the request's header field, unless Vary already says so or holds
 // "*". It adds a line of its own, which means the same as a longer list.
 func addVary(h *fasthttp.ResponseHeader, field string) {
-	lines := peekAll(h, fasthttp.HeaderVary)
-	switch {
-	case len(lines) == 0:
-		h.SetCanonical([]byte(fasthttp.HeaderVary), []byte(field))
-	case !holdsToken(lines, field) && !holdsToken(lines, "*"):
+	if h.PeekCanonical(varyField) == nil {
+		h.SetCanonical(varyField, []byte(field))
+		return
+	}
+	lines := h.PeekAll(fasthttp.HeaderVary)
+	if !holdsToken(lines, field) && !holdsToken(lines, "*") {
 		h.Add(fasthttp.HeaderVary, field)
 	}
-}
-
-// peekAll is h.PeekAll for a name in its normal form, which spares normalizing it.
-func peekAll(h *fasthttp.ResponseHeader, name string) [][]byte {
-	if !h.DisableNormalizing() {
-		defer h.EnableNormalizing()
-	}
-	return h.PeekAll(name)
 }
 
 // holdsToken reports whether token is an element of the comma-separated lists, regardless of case. A line with a

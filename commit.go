@@ -13,7 +13,7 @@ var errRenewed = errors.New("sess: renewed")
 // commit decides what becomes of the session when its handler has returned, and does it.
 func (st *state) commit() error {
 	st.decided = true
-	if !st.touched.Load() {
+	if !st.is(lifeTouched) {
 		return nil
 	}
 	st.lock()
@@ -41,7 +41,7 @@ func (st *state) commitAfter() {
 
 // save is commit in the middle of a request.
 func (st *state) save() error {
-	if st.closed && st.active {
+	if st.life.Load()&(lifeRequest|lifeFrame) == lifeFrame {
 		return ErrReleased
 	}
 	if st.committed {
@@ -64,7 +64,7 @@ func (st *state) save() error {
 
 // orphaned reports whether the request was reset under its handler: then nothing of it may be touched.
 func (st *state) orphaned() bool {
-	orphaned := st.reset.Load()
+	orphaned := st.is(lifeReset)
 	if orphaned && st.dirty() {
 		st.drop(Event{ID: st.id, Reason: ReasonOrphaned})
 	}
@@ -114,7 +114,7 @@ func (st *state) conclude(last bool) error {
 	switch {
 	case st.renewed && !st.forced:
 		if st.dirty() {
-			st.drop(Event{ID: st.presented, Reason: ReasonRenewed})
+			st.drop(Event{ID: *st.presented(), Reason: ReasonRenewed})
 			st.dropChanges()
 		}
 		return nil
@@ -129,7 +129,7 @@ func (st *state) conclude(last bool) error {
 // wanted reports whether the session is to be saved.
 func (st *state) wanted() bool {
 	if st.record == nil {
-		return st.forced || st.holdsValue() || st.m.config.AllowEmpty && st.used && st.fate != fateDestroy
+		return st.forced || st.holdsValue() || st.m.config.AllowEmpty && st.is(lifeUsed) && st.fate != fateDestroy
 	}
 	if !st.dirty() {
 		return false
@@ -177,7 +177,7 @@ func (st *state) store() error {
 		st.created = at.UnixMilli()
 	}
 	opts := st.options(st.record)
-	if st.m.lifespan(at, st.created, &opts, ttl).ttl <= 0 { // It was told to end.
+	if st.m.lifespan(at, st.created, opts, ttl).ttl <= 0 { // It was told to end.
 		st.destroy()
 		if st.fate != fateDestroy {
 			return nil
@@ -245,7 +245,12 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 		if err != nil {
 			return true, err
 		}
-		there, err := m.swapper.Swap(ctx, st.id, current, next, life.ttl)
+		var there *Record
+		if m.memory != nil && current == before {
+			there, err = m.memory.swap(&st.id, current, next, newLifespan(at, life.ttl)) // spares a look at the clock
+		} else {
+			there, err = m.swapper.Swap(ctx, st.id, current, next, life.ttl)
+		}
 		switch {
 		case err != nil:
 			return true, err
@@ -282,14 +287,14 @@ func (st *state) saved(before, next *Record) {
 func (st *state) build(current *Record, at time.Time, ttl time.Duration) (*Record, span, error) {
 	m := st.m
 	opts := st.options(current)
-	life := m.lifespan(at, st.created, &opts, ttl)
+	life := m.lifespan(at, st.created, opts, ttl)
 	if life.ttl <= 0 { // Another request gave it an end that has passed.
 		life.ttl = time.Millisecond
 	}
 	h := header{created: st.created, ends: m.stored(life.ends)}
 	if st.ownCookie || m.config.Koa {
 		raw, _ := current.ownCookie()
-		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, opts, m.config.Cookie)
+		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, *opts, m.config.Cookie)
 		h.cookie = st.cookieJSON
 	}
 	next, scratch, err := merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)

@@ -95,14 +95,17 @@ const maxCandidates = 4
 // presented is what a request presents: the well-formed ids and the signatures of plausible length in the order of
 // the header. It holds them by value. Only the first nIDs and nSigs count; the rest is left from earlier requests.
 type presented struct {
-	ids    [maxCandidates]ID
-	sigs   [maxCandidates]signature
-	nIDs   int
-	nSigs  int
-	picked int // the signature that pick found good
+	ids   [maxCandidates]ID
+	sigs  [maxCandidates]signature
+	nIDs  int
+	nSigs int
+
+	id, sig int // those that were picked
+	key     int // index of the key that made sig
 }
 
-// findCookies sets out to what h presents under the two names, which are compared byte by byte.
+// find sets p to what h presents under the two names, which are compared byte by byte, and picks an id. It reports
+// false if none is good.
 //
 // It reads the raw header and not h.Cookie, which would parse every cookie of the request. The grammar:
 //
@@ -110,11 +113,38 @@ type presented struct {
 //	pair   = OWS name "=" [ DQUOTE ] value [ DQUOTE ] OWS    ; OWS: spaces and tabs
 //
 // A pair that is anything else is passed over. Two quotes around a value are no part of it, as for Koa and fasthttp.
-func findCookies(h *fasthttp.RequestHeader, name, sigName string, out *presented) {
-	out.nIDs, out.nSigs = 0, 0
+//
+// Cookies may come in several lines, but to ask for all of them takes longer than to read one. It is not asked where
+// the first id of the first line is good, since the others could not change that.
+func (p *presented) find(h *fasthttp.RequestHeader, name, sigName string, k *keyring) bool {
+	if !p.readFirst(h, name, sigName) {
+		return false
+	}
+	tried := 0
+	if p.nIDs > 0 {
+		if p.check(k, 0, 0) {
+			return true
+		}
+		tried = p.nSigs
+	}
+	p.readRest(h, name, sigName)
+	return p.pick(k, tried)
+}
+
+// readFirst collects the candidates of the first line. It reports false if there is no line at all.
+func (p *presented) readFirst(h *fasthttp.RequestHeader, name, sigName string) bool {
+	p.nIDs, p.nSigs = 0, 0
+	line := h.PeekCanonical(cookieField)
+	p.scan(line, name, sigName)
+	return line != nil || keepsNames(h)
+}
+
+// readRest collects those of the other lines.
+func (p *presented) readRest(h *fasthttp.RequestHeader, name, sigName string) {
 	namesKept := h.DisableNormalizing() // "Cookie" is in normal form: spare PeekAll the work
-	for _, line := range h.PeekAll(fasthttp.HeaderCookie) {
-		out.scan(line, name, sigName)
+	lines := h.PeekAll(fasthttp.HeaderCookie)
+	for i := 1; i < len(lines); i++ {
+		p.scan(lines[i], name, sigName)
 	}
 	if !namesKept {
 		h.EnableNormalizing()
@@ -122,8 +152,17 @@ func findCookies(h *fasthttp.RequestHeader, name, sigName string, out *presented
 	}
 	// Names stand as they came, and HTTP/2 proxies send this one in lower case.
 	for _, line := range h.PeekAll("cookie") {
-		out.scan(line, name, sigName)
+		p.scan(line, name, sigName)
 	}
+}
+
+// keepsNames reports whether h leaves the names of fields as they came.
+func keepsNames(h *fasthttp.RequestHeader) bool {
+	kept := h.DisableNormalizing()
+	if !kept {
+		h.EnableNormalizing()
+	}
+	return kept
 }
 
 // scan collects the candidates of one header line.
@@ -182,24 +221,30 @@ func (p *presented) addSignature(value []byte) {
 	p.nSigs++
 }
 
-// pick returns the first id, in the order of the header, that one of the signatures is good for, and the index of
-// the key which made it.
-func (p *presented) pick(k *keyring) (id ID, keyIndex int, ok bool) {
+// pick picks the first id, in the order of the header, that one of the signatures is good for. Of the first id the
+// first tried signatures are known not to be.
+func (p *presented) pick(k *keyring, tried int) bool {
 	for i := range p.nIDs {
-		for j := range p.nSigs {
-			if keyIndex, ok = k.verify(&p.ids[i], p.sigs[j].bytes()); ok {
-				p.picked = j
-				return p.ids[i], keyIndex, true
-			}
+		if p.check(k, i, tried) {
+			return true
 		}
+		tried = 0
 	}
-	return ID{}, 0, false
+	return false
 }
 
-// pickUnsigned returns the first id. It is for Cookie.DangerouslyUnsigned alone.
-func (p *presented) pickUnsigned() (id ID, ok bool) {
-	if p.nIDs == 0 {
-		return ID{}, false
+// check picks id i if one of the signatures from the given one on is good for it. Without a keyring, which is for
+// Cookie.DangerouslyUnsigned alone, every id is good.
+func (p *presented) check(k *keyring, i, from int) bool {
+	if k == nil {
+		p.id = i
+		return true
 	}
-	return p.ids[0], true
+	for j := from; j < p.nSigs; j++ {
+		if key, ok := k.verify(&p.ids[i], p.sigs[j].bytes()); ok {
+			p.id, p.sig, p.key = i, j, key
+			return true
+		}
+	}
+	return false
 }

@@ -32,9 +32,9 @@ func TestCookiesCostNoAllocations(t *testing.T) {
 		name string
 		run  func()
 	}{
-		{"find and pick", func() { findCookies(signed, "koa.sid", "koa.sid.sig", &p); p.pick(ring) }},
-		{"find, names kept", func() { findCookies(kept, "koa.sid", "koa.sid.sig", &p) }},
-		{"find, no cookie", func() { findCookies(none, "koa.sid", "koa.sid.sig", &p) }},
+		{"find and pick", func() { p.find(signed, "koa.sid", "koa.sid.sig", ring) }},
+		{"find, names kept", func() { p.find(kept, "koa.sid", "koa.sid.sig", ring) }},
+		{"find, no cookie", func() { p.find(none, "koa.sid", "koa.sid.sig", ring) }},
 		{"sign", func() { buf = ring.sign(buf[:0], &id) }},
 		{"verify, remembered", func() { ring.verify(&id, sig) }},
 		{"verify, seen first", func() { ring.keys[0].verify(&id, sig) }},
@@ -78,8 +78,7 @@ func BenchmarkFind(b *testing.B) {
 			var p presented
 			b.ReportAllocs()
 			for b.Loop() {
-				findCookies(h, "koa.sid", "koa.sid.sig", &p)
-				p.pick(ring)
+				p.find(h, "koa.sid", "koa.sid.sig", ring)
 			}
 		})
 	}

@@ -35,6 +35,21 @@ func (p *presented) texts() (ids, sigs []string) {
 	return ids, sigs
 }
 
+// readAll collects what h presents as name, without picking.
+func readAll(p *presented, h *fasthttp.RequestHeader, name string) {
+	if p.readFirst(h, name, name+".sig") {
+		p.readRest(h, name, name+".sig")
+	}
+}
+
+// picks returns what of h is picked, and its key's index; the zero ID if nothing is.
+func picks(p *presented, h *fasthttp.RequestHeader, ring *keyring) (id ID, key int) {
+	if p.find(h, "sid", "sid.sig", ring) {
+		return p.ids[p.id], p.key
+	}
+	return ID{}, 0
+}
+
 var (
 	sigA = strings.Repeat("a", sha256SignatureLen)
 	sigB = strings.Repeat("b", sha1SignatureLen)
@@ -124,7 +139,7 @@ func TestCookieHeadersAreReadAsSpecified(t *testing.T) {
 	for _, c := range cookieHeaders {
 		for _, keepNames := range []bool{false, true} {
 			var p presented
-			findCookies(readHeader(t, keepNames, cookieLine(c.header)), "sid", "sid.sig", &p)
+			readAll(&p, readHeader(t, keepNames, cookieLine(c.header)), "sid")
 			if ids, sigs := p.texts(); !slices.Equal(ids, c.ids) || !slices.Equal(sigs, c.sigs) {
 				t.Errorf("%s (names kept: %v): got %q and %q, want %q and %q", c.name, keepNames, ids, sigs, c.ids, c.sigs)
 			}
@@ -150,7 +165,7 @@ func TestCookieHeadersMayBeSeveral(t *testing.T) {
 		h := readHeader(t, c.keepNames, c.lines...)
 		var p presented
 		for _, state := range []string{"raw", "again", "parsed by another"} {
-			findCookies(h, "sid", "sid.sig", &p)
+			readAll(&p, h, "sid")
 			if ids, _ := p.texts(); len(ids) != len(c.want) || state != "parsed by another" && !slices.Equal(ids, c.want) {
 				t.Errorf("%s, %s: got %q, want %q", c.name, state, ids, c.want)
 			}
@@ -169,25 +184,34 @@ func TestCookiesRewrittenByAMiddlewareAreSeen(t *testing.T) {
 	h := readHeader(t, false, cookieLine("a=1; sid=encrypted; b=2"))
 	h.SetCookie("sid", "plain")
 	var p presented
-	findCookies(h, "sid", "sid.sig", &p)
+	readAll(&p, h, "sid")
 	if ids, _ := p.texts(); !slices.Equal(ids, []string{"plain"}) {
 		t.Errorf(`got %q, want ["plain"]`, ids)
 	}
 }
 
 func TestNothingOfAnEarlierRequestIsPresented(t *testing.T) {
-	var p presented
-	findCookies(readHeader(t, false, cookieLine("sid=1; sid.sig="+sigA)), "sid", "sid.sig", &p)
-	findCookies(readHeader(t, false, cookieLine("a=1")), "sid", "sid.sig", &p)
-	if ids, sigs := p.texts(); ids != nil || sigs != nil {
-		t.Errorf("got %q and %q, want none", ids, sigs)
-	}
 	ring := newKeyring(Keys(longKey), "sid", false)
-	if _, _, ok := p.pick(ring); ok {
-		t.Error("pick: got an id, want none")
-	}
-	if _, ok := p.pickUnsigned(); ok {
-		t.Error("pickUnsigned: got an id, want none")
+	id := testID(t, testIDText)
+	good := "sid=" + testIDText + "; sid.sig=" + string(ring.sign(nil, &id))
+	var p presented
+	for _, line := range []string{"a=1", "", "sid=" + testIDText, good[len("sid=")+len(testIDText)+2:]} {
+		if got, _ := picks(&p, readHeader(t, false, cookieLine(good)), ring); got != id {
+			t.Fatal("a good cookie: got none, want it picked")
+		}
+		h := readHeader(t, false)
+		if line != "" {
+			h = readHeader(t, false, cookieLine(line))
+		}
+		if got, _ := picks(&p, h, ring); !got.IsZero() {
+			t.Errorf("%q after a good cookie: got an id, want none", line)
+		}
+		if line == "sid="+testIDText {
+			continue
+		}
+		if p.find(h, "sid", "sid.sig", nil) {
+			t.Errorf("%q after a good cookie, unsigned: got an id, want none", line)
+		}
 	}
 }
 
@@ -218,11 +242,16 @@ func TestTheValidlySignedCookieOfSeveralIsTaken(t *testing.T) {
 		{"wrong signature", "sid=mine; sid.sig=" + sigA, "", 0},
 	} {
 		var p presented
-		findCookies(readHeader(t, false, cookieLine(c.header)), "sid", "sid.sig", &p)
-		for _, state := range []string{"first", "again"} {
-			id, index, ok := p.pick(ring)
-			if id.Value() != c.want || ok != (c.want != "") || index != c.index {
-				t.Errorf("%s, %s: got %q, %d, %v, want %q, %d", c.name, state, id.Value(), index, ok, c.want, c.index)
+		for _, lines := range [][]string{
+			{cookieLine(c.header)},
+			{cookieLine("a=b"), cookieLine(c.header)},
+			strings.SplitAfter(strings.ReplaceAll("Cookie: "+c.header+"\r\n", "; ", "\r\nCookie: "), "\r\n"), // each pair in a line of its own
+		} {
+			for _, state := range []string{"first", "again"} {
+				id, index := picks(&p, readHeader(t, false, lines...), ring)
+				if id.Value() != c.want || index != c.index {
+					t.Errorf("%s, %d lines, %s: got %q, %d, want %q, %d", c.name, len(lines), state, id.Value(), index, c.want, c.index)
+				}
 			}
 		}
 	}
@@ -230,9 +259,13 @@ func TestTheValidlySignedCookieOfSeveralIsTaken(t *testing.T) {
 
 func TestUnsignedTakesTheFirstWellFormedID(t *testing.T) {
 	var p presented
-	findCookies(readHeader(t, false, cookieLine("sid=,; sid=first; sid=second")), "sid", "sid.sig", &p)
-	if id, ok := p.pickUnsigned(); !ok || id.Value() != "first" {
-		t.Errorf("got %q, %v, want first, true", id.Value(), ok)
+	for _, lines := range [][]string{
+		{cookieLine("sid=,; sid=first; sid=second")},
+		{cookieLine("sid=,"), cookieLine("sid=first"), cookieLine("sid=second")},
+	} {
+		if id, _ := picks(&p, readHeader(t, false, lines...), nil); id.Value() != "first" {
+			t.Errorf("%d lines: got %q, want first", len(lines), id.Value())
+		}
 	}
 }
 
@@ -242,9 +275,8 @@ func TestAShorterIDLeavesNothingOfALongerOne(t *testing.T) {
 	var p presented
 	for _, want := range []ID{long, short} {
 		header := "sid=" + want.Value() + "; sid.sig=" + string(ring.sign(nil, &want))
-		findCookies(readHeader(t, false, cookieLine(header)), "sid", "sid.sig", &p)
-		if got, _, ok := p.pick(ring); !ok || got != want {
-			t.Errorf("an id of %d bytes: got another one, or none (%v)", len(want.Value()), ok)
+		if got, _ := picks(&p, readHeader(t, false, cookieLine(header)), ring); got != want {
+			t.Errorf("an id of %d bytes: got another one, or none", len(want.Value()))
 		}
 	}
 }
@@ -265,7 +297,7 @@ func FuzzCookieHeader(f *testing.F) {
 			return
 		}
 		var p presented
-		findCookies(h, "sid", "sid.sig", &p)
+		readAll(&p, h, "sid")
 		ids, sigs := p.texts()
 		wantIDs, wantSigs := cookiesByTheBook(header, "sid"), cookiesByTheBook(header, "sid.sig")
 		wantIDs = slices.DeleteFunc(wantIDs, func(s string) bool { _, err := ParseID(s); return err != nil })
@@ -274,12 +306,17 @@ func FuzzCookieHeader(f *testing.F) {
 		if !slices.Equal(ids, wantIDs) || !slices.Equal(sigs, wantSigs) {
 			t.Errorf("%q: got %q and %q, want %q and %q", header, ids, sigs, wantIDs, wantSigs)
 		}
-		if id, _, ok := p.pick(ring); ok && id != mine {
+		if id, _ := picks(&p, h, ring); !id.IsZero() && id != mine {
 			t.Errorf("%q: got an id that nobody signed, want none", header)
 		}
-		findCookies(readHeader(t, false, cookieLine(signed), cookieLine(header)), "sid", "sid.sig", &p)
-		if id, _, ok := p.pick(ring); !ok || id != mine {
-			t.Errorf("behind the signed one, %q: got %v, want the signed one", header, ok)
+		id, sig, _ := strings.Cut(signed, "; ")
+		for _, lines := range [][]string{
+			{cookieLine(signed), cookieLine(header)},
+			{cookieLine(id), cookieLine(sig), cookieLine(header)},
+		} {
+			if id, _ := picks(&p, readHeader(t, false, lines...), ring); id != mine {
+				t.Errorf("behind the signed one in %d lines, %q: got another one or none", len(lines)-1, header)
+			}
 		}
 	})
 }

@@ -10,7 +10,7 @@ func (st *state) end() error {
 	ctx, cancel := st.phase()
 	defer cancel()
 	id, r := st.leaving, st.left
-	opts := st.m.options(r)
+	opts := *st.m.options(r, &st.stored)
 	for hop := 0; !id.IsZero() && hop < maxSuccessors; hop++ {
 		successor, err := st.extinguish(ctx, id, r)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"sync"
@@ -351,5 +352,42 @@ func TestNoRequestCrossesIntoAnother(t *testing.T) {
 	offenders.Wait()
 	for i, c := range sessions {
 		wantReply(t, "a session at the end", c.get("/user"), 200, fmt.Sprintf("u%d", i))
+	}
+}
+
+// TestAStateIsGivenBackOnce: of what is given back twice two requests would get one each, and share a session.
+func TestAStateIsGivenBackOnce(t *testing.T) {
+	for _, path := range []string{"/untouched", "/user"} {
+		var bob *client
+		app := routed(sess.Config{}, routes{
+			"untouched": func(*fiber.Ctx, sess.Session) error { return nil },
+			"around": func(c *fiber.Ctx, s sess.Session) error {
+				wantReply(t, path+": a request within another", bob.get("/user"), 200, "bob")
+				user, _ := sess.Get[string](s, "user")
+				return c.SendString(user)
+			},
+		})
+		ann := newClient(app)
+		bob = ann.twin()
+		ann.get("/login?user=ann")
+		bob.get("/login?user=bob")
+
+		var ctx fasthttp.RequestCtx
+		ctx.Request.SetRequestURI(path)
+		ann.handler(&ctx)
+		var closers []io.Closer
+		ctx.VisitUserValuesAll(func(_, value any) {
+			if c, ok := value.(io.Closer); ok {
+				closers = append(closers, c)
+			}
+		})
+		if len(closers) != 1 {
+			t.Fatalf("%s: got %d values to close, want ours", path, len(closers))
+		}
+		ctx.ResetUserValues()
+		for range 3 {
+			_ = closers[0].Close()
+		}
+		wantReply(t, path+": a request around another", ann.get("/around"), 200, "ann")
 	}
 }

@@ -64,20 +64,23 @@ func (st *state) ttl() (ttl time.Duration) {
 	return ttl
 }
 
-// options returns the cookie options of the session as r keeps it, with what this request gave it.
-func (st *state) options(r *Record) Cookie {
+// options returns the cookie options of the session as r keeps it, with what this request gave it. They are only to be
+// read, as most often they are the Config's.
+func (st *state) options(r *Record) *Cookie {
 	if st.ownCookie {
-		return st.cookie
+		return &st.cookie
 	}
-	return st.m.options(r)
+	return st.m.options(r, &st.stored)
 }
 
-// options returns the cookie options of a session as r keeps it.
-func (m *Manager) options(r *Record) Cookie {
-	if raw, ok := r.ownCookie(); ok {
-		return parseCookieJSON(raw, m.config.Cookie)
+// options returns the cookie options of a session as r keeps it: the Config's, or its own, put into own.
+func (m *Manager) options(r *Record, own *Cookie) *Cookie {
+	raw, ok := r.ownCookie()
+	if !ok {
+		return &m.config.Cookie
 	}
-	return m.config.Cookie
+	*own = parseCookieJSON(raw, m.config.Cookie)
+	return own
 }
 
 // owe notes that the response must carry the cookie of a session that ends at ends.
@@ -87,7 +90,7 @@ func (st *state) owe(ends int64) { st.due, st.dueEnds = dueCookie, ends }
 func (st *state) pay() {
 	h := &st.ctx.Response.Header
 	m := st.m
-	if st.used {
+	if st.is(lifeUsed) {
 		addVary(h, m.field)
 	}
 	if st.due == dueNothing {
@@ -103,8 +106,8 @@ func (st *state) pay() {
 		m.cookies.expire(h, &st.goneOpts, st.overTLS())
 		return
 	}
-	c := m.options(st.record) // As it was stored: what was written to the session since has no part in this.
-	left := time.Duration(0)  // A browser session: the browser decides.
+	c := m.options(st.record, &st.stored) // As it was stored: what was written to the session since has no part in this.
+	left := time.Duration(0)              // A browser session: the browser decides.
 	if t != nil || c.MaxAge != 0 || !c.Expires.IsZero() {
 		left = max(time.Until(time.UnixMilli(st.dueEnds)), time.Second)
 	}
@@ -112,15 +115,15 @@ func (st *state) pay() {
 		t.Write(st.ctx, m.token(&st.id), left)
 		return
 	}
-	m.cookies.write(h, &c, &st.id, st.signature(), st.overTLS(), left)
+	m.cookies.write(h, c, &st.id, st.signature(), st.overTLS(), left)
 }
 
 // signature returns the signature of the session's id if the request has brought it and the first key has made it.
 func (st *state) signature() []byte {
-	if st.m.ring == nil || st.keyIndex != 0 || st.id != st.presented {
+	if st.m.ring == nil || !st.signed || st.jar.key != 0 || st.id != *st.presented() {
 		return nil
 	}
-	return st.jar.sigs[st.jar.picked].bytes()
+	return st.jar.sigs[st.jar.sig].bytes()
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.

@@ -15,7 +15,7 @@ func (st *state) begin() error {
 	}
 	st.lock()
 	defer st.mu.Unlock()
-	st.touched.Store(true)
+	st.life.Or(lifeTouched)
 	st.at = now(st.ctx)
 	if !st.m.local && st.fiberCtx != nil {
 		st.base = st.fiberCtx.UserContext()
@@ -26,32 +26,24 @@ func (st *state) begin() error {
 	if err := st.load(); err != nil {
 		return err
 	}
-	if st.reset.Load() { // Next on a *fiber.Ctx that is another request's by now would run that one's handlers.
+	if st.is(lifeReset) { // Next on a *fiber.Ctx that is another request's by now would run that one's handlers.
 		return ErrReleased
 	}
 	return nil
 }
 
-// present sets the id that the request carries with a valid signature.
+// present finds the id that the request carries with a valid signature.
 func (st *state) present() bool {
 	m := st.m
 	if m.config.Transport != nil {
 		return st.presentToken(m.config.Transport.Read(st.ctx))
 	}
-	findCookies(&st.ctx.Request.Header, m.cookies.name, m.cookies.sigName, &st.jar)
-	if st.jar.nIDs == 0 {
-		return false
-	}
-	ok := false
-	if m.ring == nil {
-		st.presented, ok = st.jar.pickUnsigned()
-	} else {
-		st.presented, st.keyIndex, ok = st.jar.pick(m.ring)
-	}
-	if !ok {
+	jar := &st.jar
+	st.signed = jar.find(&st.ctx.Request.Header, m.cookies.name, m.cookies.sigName, m.ring)
+	if !st.signed && jar.nIDs > 0 {
 		st.reject(Event{Reason: ReasonSignature})
 	}
-	return ok
+	return st.signed
 }
 
 // presentToken is present for a Transport's token.
@@ -63,17 +55,21 @@ func (st *state) presentToken(token []byte) bool {
 	if st.m.ring != nil {
 		text, sig = cutToken(token)
 	}
-	id, ok := makeID(text)
+	jar := &st.jar
+	jar.id = 0
+	ok := setID(&jar.ids[0], text)
 	if ok && st.m.ring != nil {
-		st.keyIndex, ok = st.m.ring.verify(&id, sig)
+		jar.key, ok = st.m.ring.verify(&jar.ids[0], sig)
 	}
 	if !ok {
 		st.reject(Event{Reason: ReasonSignature})
-		return false
 	}
-	st.presented = id
-	return true
+	st.signed = ok
+	return ok
 }
+
+// presented is the id that the request has brought, if st.signed.
+func (st *state) presented() *ID { return &st.jar.ids[st.jar.id] }
 
 // load looks the presented id up, once. A failing store is the error, here and in every later look. Whatever is not a
 // live session leaves the state as that of a new one.
@@ -115,34 +111,34 @@ func (st *state) forget() {
 
 // fetch reads the presented id with get and takes what it finds, if that is a live session.
 func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
-	r, err := get(st, st.presented)
+	r, err := get(st, *st.presented())
 	switch {
 	case err == nil:
 	case errors.Is(err, ErrNotFound):
-		st.reject(Event{ID: st.presented, Reason: ReasonUnknown})
+		st.reject(Event{ID: *st.presented(), Reason: ReasonUnknown})
 		return nil
 	case errors.Is(err, ErrCorrupt):
-		st.reject(Event{ID: st.presented, Reason: ReasonCorrupt, Err: err})
+		st.reject(Event{ID: *st.presented(), Reason: ReasonCorrupt, Err: err})
 		return nil
 	default:
-		return st.storeError("load", st.presented, err)
+		return st.storeError("load", *st.presented(), err)
 	}
 	if r.Size() > st.m.config.MaxRecordBytes {
-		st.reject(Event{ID: st.presented, Reason: ReasonCorrupt, Err: ErrCorrupt})
+		st.reject(Event{ID: *st.presented(), Reason: ReasonCorrupt, Err: ErrCorrupt})
 		return nil
 	}
 	if st.m.over(r, st.at) {
 		st.count(countExpired)
-		emit(st.m.config.Hooks.Expired, Event{ID: st.presented})
+		emit(st.m.config.Hooks.Expired, Event{ID: *st.presented()})
 		return nil
 	}
 	if r.renewed {
 		st.renewed = true
-		st.reject(Event{ID: st.presented, Reason: ReasonRenewed})
+		st.reject(Event{ID: *st.presented(), Reason: ReasonRenewed})
 		return nil
 	}
 	st.count(countLoaded)
-	st.id, st.record, st.created = st.presented, r, r.created
+	st.id, st.record, st.created = *st.presented(), r, r.created
 	if st.created == 0 { // Koa drops what it does not know.
 		st.created = st.at.UnixMilli()
 	}

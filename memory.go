@@ -119,7 +119,7 @@ func (s *MemoryStore) Set(ctx context.Context, id ID, r *Record, ttl time.Durati
 	}
 	sh, hash := s.locate(&id)
 	var ev events
-	sh.set(hash, &id, r, newLifespan(ttl), &ev)
+	sh.set(hash, &id, r, newLifespan(time.Now(), ttl), &ev)
 	s.announce(&ev)
 	return nil
 }
@@ -135,9 +135,14 @@ func (s *MemoryStore) Swap(ctx context.Context, id ID, old, next *Record, ttl ti
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	sh, hash := s.locate(&id)
+	return s.swap(&id, old, next, newLifespan(time.Now(), ttl))
+}
+
+// swap is Swap at a given instant.
+func (s *MemoryStore) swap(id *ID, old, next *Record, life lifespan) (*Record, error) {
+	sh, hash := s.locate(id)
 	var ev events
-	current, err := sh.swap(hash, &id, old, next, newLifespan(ttl), &ev)
+	current, err := sh.swap(hash, id, old, next, life, &ev)
 	s.announce(&ev)
 	return current, err
 }
@@ -190,8 +195,7 @@ func (s *MemoryStore) locate(id *ID) (*shard, uint32) {
 // longest TTL, 292 years, is 9.2e12 ms: nothing overflows.
 type lifespan struct{ now, end int64 }
 
-func newLifespan(ttl time.Duration) lifespan {
-	now := time.Now()
+func newLifespan(now time.Time, ttl time.Duration) lifespan {
 	t := now.Add(ttl)
 	end := t.UnixMilli()
 	if t.Nanosecond()%int(time.Millisecond) != 0 {

@@ -37,7 +37,8 @@ type Manager struct {
 	swapper   Swapper // nil: last write wins
 	peeker    Peeker  // nil: every read is a Get
 	refresher Refresher
-	local     bool // the store does no I/O: no deadline is made for it
+	memory    *MemoryStore // nil: store is another. Exactly this type: what embeds one may do other things.
+	local     bool         // the store does no I/O: no deadline is made for it
 
 	ring    *keyring // nil: unsigned
 	ids     idSource
@@ -59,6 +60,7 @@ func NewManager(config Config) (*Manager, error) {
 	m.swapper, _ = c.Store.(Swapper)
 	m.peeker, _ = c.Store.(Peeker)
 	m.refresher, _ = c.Store.(Refresher)
+	m.memory, _ = c.Store.(*MemoryStore)
 	_, m.local = c.Store.(Local)
 	if !c.Cookie.DangerouslyUnsigned {
 		m.ring = newKeyring(c.Keys, c.Cookie.Name, c.Koa)
@@ -142,7 +144,7 @@ func From(c *fiber.Ctx) Session { return FromRequest(c.Context()) }
 func FromRequest(ctx *fasthttp.RequestCtx) Session {
 	innermost, _ := ctx.UserValue(frameKey{}).(*state)
 	for st := innermost; st != nil; st = st.outer {
-		if st.active {
+		if st.is(lifeFrame) {
 			return st.session()
 		}
 	}
@@ -190,10 +192,10 @@ func (m *Manager) acquire(ctx *fasthttp.RequestCtx, c *fiber.Ctx) *state {
 	outer, _ := ctx.UserValue(frameKey{}).(*state)
 	running := false
 	for st := outer; st != nil; st = st.outer {
-		if st.m == m && st.active {
+		if st.m == m && st.is(lifeFrame) {
 			return nil
 		}
-		running = running || st.active
+		running = running || st.is(lifeFrame)
 	}
 	if outer != nil && !running { // A RequestCtx used again without a reset: what it holds belongs to the past.
 		outer.Close()

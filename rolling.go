@@ -14,7 +14,7 @@ func (st *state) renew() {
 		return
 	}
 	if !st.m.config.Rolling || !st.extend() {
-		if st.keyIndex > 0 && st.due == dueNothing {
+		if st.signed && st.jar.key > 0 && st.due == dueNothing {
 			st.owe(st.lasts())
 		}
 	}
@@ -37,7 +37,7 @@ func (st *state) extend() bool {
 	}
 	at := time.Now()
 	opts := st.options(st.record)
-	life := m.lifespan(at, st.created, &opts, ttl)
+	life := m.lifespan(at, st.created, opts, ttl)
 	if life.ttl <= 0 || life.ends <= st.record.ends {
 		return false
 	}

@@ -156,7 +156,7 @@ func (s Session) Cookie() Cookie {
 		return Cookie{}
 	}
 	defer s.st.mu.Unlock()
-	return s.st.options(s.st.record)
+	return *s.st.options(s.st.record)
 }
 
 // SetCookie gives this session cookie options of its own. They are kept in the record and hold for every later cookie
@@ -264,16 +264,12 @@ func (s Session) enter() bool {
 		return false
 	}
 	st.mu.Lock()
-	for st.gen == s.gen && st.callback != 0 && st.callback != s.pass {
+	for st.callback != 0 && st.callback != s.pass && st.life.Load()/generation == s.gen {
 		st.idle.Wait()
 	}
-	if st.gen != s.gen {
+	if !st.use(s.gen) {
 		st.mu.Unlock()
 		return false
-	}
-	if !st.used {
-		st.used = true
-		st.touched.Store(true)
 	}
 	return true
 }

@@ -103,7 +103,7 @@ func (l *cookieScratch) replace(h *fasthttp.ResponseHeader, name string, value, 
 	l.line = append(append(append(l.line[:0], name...), '='), value...)
 	l.line = append(append(l.line, end...), attributes...)
 	h.DelCookie(name)
-	h.SetCanonical([]byte(fasthttp.HeaderSetCookie), l.line) // which adds a cookie, whatever it does to other fields
+	h.SetCanonical(setCookieField, l.line) // which adds a cookie, whatever it does to other fields
 }
 
 // attributes returns what a cookie of c says in a response to a request that came over TLS, or not.

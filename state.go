@@ -14,10 +14,11 @@ import (
 // state is what one request knows of one session. It is pooled, and has two owners: the middleware's frame, which
 // ends in leave, and the request, which calls Close when it is reset. The last one to let go puts it back.
 //
-// All of it is guarded by mu. gen grows when the state is released: a handle of an older generation is inert.
+// All of it but life is guarded by mu. The generation grows when the state is released: a handle of an older one is
+// inert. A state that nobody has touched is let go by both its owners without mu.
 type state struct {
 	mu     sync.Mutex
-	gen    uint64
+	life   atomic.Uint64 // the generation, and below it the bits that say who has the state
 	m      *Manager
 	stripe uint32
 	jar    presented // the cookies of the request; each one overwrites the last one's
@@ -26,21 +27,25 @@ type state struct {
 	passes   uint64    // the last pass given out
 	idle     sync.Cond // signalled when callback becomes 0
 
-	reset   atomic.Bool // Close was called. Set before mu is taken, which a load may hold for as long as a StoreTimeout.
-	touched atomic.Bool // work is no longer empty: an id was presented, or a handle was used
-
 	frame
 	work
 }
 
+// The bits of a state's life, and the unit of its generation.
+const (
+	lifeFrame   uint64 = 1 << iota // the middleware's frame runs
+	lifeRequest                    // the request was not reset
+	lifeReset                      // Close was called. Set before mu is taken, which a load may hold for as long as a StoreTimeout.
+	lifeTouched                    // work is no longer empty: an id was presented, or a handle was used. Only mu's holder may release now.
+	lifeUsed                       // a handle was used
+	generation
+)
+
 // frame is the part of a state that every request fills, and the next one finds empty.
 type frame struct {
-	active    bool // the middleware's frame runs
 	decided   bool // the frame began to commit; its own business
 	committed bool // the frame has decided; later writes need Save
-	closed    bool // the request was reset
 	loaded    bool // the presented id was looked up, or there is none
-	used      bool // a handler looked at the session
 	outer     *state
 	ctx       *fasthttp.RequestCtx
 	fiberCtx  *fiber.Ctx
@@ -51,9 +56,8 @@ type work struct {
 	base context.Context // parent of the store's deadlines; nil: Background
 	at   time.Time
 
-	presented ID // validly signed, not yet looked up unless loaded
-	keyIndex  int
-	loadErr   error
+	signed  bool // the jar holds an id with a good signature, not yet looked up unless loaded
+	loadErr error
 
 	id      ID      // the session's own; zero until needed if it is new
 	record  *Record // as it was last seen in the store; nil: none there
@@ -73,6 +77,7 @@ type work struct {
 	arena      []byte // holds the keys and values of changes
 	scratch    []byte // merge's
 	cookie     Cookie // the session's own options, if ownCookie
+	stored     Cookie // room for those that a record has
 	ownCookie  bool
 	cookieJSON []byte
 
@@ -107,15 +112,35 @@ const (
 )
 
 func newState(m *Manager) *state {
-	st := &state{m: m, gen: 1, stripe: m.tally.stripe()}
+	st := &state{m: m, stripe: m.tally.stripe()}
+	st.life.Store(generation) // A handle of generation 0 is the zero Session's.
 	st.idle.L = &st.mu
 	return st
 }
 
 // bind makes st the state of a request.
 func (st *state) bind(ctx *fasthttp.RequestCtx, c *fiber.Ctx, outer *state) {
-	st.active = true
 	st.ctx, st.fiberCtx, st.outer = ctx, c, outer
+	st.life.Store(st.life.Load()/generation*generation | lifeFrame | lifeRequest)
+}
+
+// is reports whether a bit of the state's life is set.
+func (st *state) is(bit uint64) bool { return st.life.Load()&bit != 0 }
+
+// use notes that a handle of generation gen is used, with mu held. It reports false if the state is past that one.
+func (st *state) use(gen uint64) bool {
+	for {
+		life := st.life.Load()
+		switch {
+		case life/generation != gen:
+			return false
+		case life&lifeUsed != 0:
+			return true
+		case st.life.CompareAndSwap(life, life|lifeTouched|lifeUsed):
+			st.committed = st.committed || life&lifeFrame == 0 // The frame left an untouched state without a word.
+			return true
+		}
+	}
 }
 
 // session returns a handle on st.
@@ -123,13 +148,13 @@ func (st *state) session() Session {
 	if st == nil {
 		return Session{}
 	}
-	return Session{st: st, gen: st.gen}
+	return Session{st: st, gen: st.life.Load() / generation}
 }
 
 // fail hands an error to the ErrorHandler, or on. When the request was reset nobody is left to be answered, and ctx is
 // somebody else's.
 func (st *state) fail(err error) error {
-	if st.reset.Load() {
+	if st.is(lifeReset) {
 		return nil
 	}
 	return st.m.fail(st.ctx, err)
@@ -163,7 +188,7 @@ func (st *state) phase() (context.Context, context.CancelFunc) {
 func (st *state) call(f func(Session)) {
 	st.passes++
 	pass := st.passes
-	s := Session{st: st, gen: st.gen, pass: pass}
+	s := Session{st: st, gen: st.life.Load() / generation, pass: pass}
 	outer := st.callback
 	st.callback = pass
 	st.mu.Unlock()
@@ -199,13 +224,15 @@ func (st *state) newID() error {
 
 // leave ends the middleware's frame: it pays what the response is owed and lets go of the state.
 func (st *state) leave() {
-	st.lock()
-	st.active = false
-	if st.closed { // The request is over, and ctx is somebody else's.
-		st.release()
+	life := st.life.Load()
+	if life&(lifeTouched|lifeReset) == 0 && st.life.CompareAndSwap(life, life&^lifeFrame) {
 		return
 	}
-	if st.touched.Load() && !st.reset.Load() {
+	st.lock()
+	if life := st.life.And(^lifeFrame); life&lifeRequest == 0 { // The request is over, and ctx is somebody else's.
+		st.release()
+		return
+	} else if life&lifeTouched != 0 && life&lifeReset == 0 {
 		if st.decided && !st.committed && st.dirty() { // By a goroutine, while the frame found nothing to commit.
 			st.committed = true
 			st.written()
@@ -222,14 +249,18 @@ func (st *state) Close() error {
 	if outer := st.outer; outer != nil {
 		outer.Close()
 	}
-	st.reset.Store(true)
-	st.mu.Lock()
-	if st.closed {
-		st.mu.Unlock()
+	life := st.life.Load()
+	switch {
+	case life&lifeRequest == 0: // It was closed before.
+		return nil
+	case life&(lifeTouched|lifeFrame) == 0 && st.life.CompareAndSwap(life, (life/generation+1)*generation):
+		st.frame = frame{}
+		st.m.states.Put(st)
 		return nil
 	}
-	st.closed = true
-	if st.active { // Not to be waited for: a callback of the frame's may have reset the request.
+	st.life.Or(lifeReset)
+	st.mu.Lock()
+	if life = st.life.And(^lifeRequest); life&lifeFrame != 0 { // Not to be waited for: a callback of the frame's may have reset the request.
 		st.mu.Unlock()
 		return nil
 	}
@@ -243,8 +274,8 @@ func (st *state) release() {
 	if st.unsaved {
 		st.drop(Event{ID: st.id, Reason: ReasonCommitted})
 	}
-	if st.touched.Load() {
-		st.touched.Store(false)
+	life := st.life.Load()
+	if life&lifeTouched != 0 {
 		clear(st.arena) // Somebody's session: it does not lie around.
 		clear(st.scratch)
 		clear(st.changes)
@@ -254,8 +285,7 @@ func (st *state) release() {
 		st.arena, st.scratch, st.changes, st.cookieJSON = arena, scratch, changes, cookieJSON
 	}
 	st.frame = frame{}
-	st.reset.Store(false)
-	st.gen++
+	st.life.Store((life/generation + 1) * generation)
 	st.mu.Unlock()
 	st.m.states.Put(st)
 }

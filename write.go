@@ -133,7 +133,7 @@ func (st *state) destroy() {
 	case st.record != nil:
 		st.fate, st.leaving, st.left = fateDestroy, st.id, st.record
 	case st.renewed:
-		st.fate, st.leaving = fateDestroy, st.presented
+		st.fate, st.leaving = fateDestroy, *st.presented()
 	}
 	st.renewed, st.forced = false, false
 	st.err = nil
@@ -211,7 +211,7 @@ func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 
 // refresh reads the session past the caches. What was written stays.
 func (st *state) refresh() error {
-	if st.fate != fateKeep || st.presented.IsZero() || (st.record != nil && st.id != st.presented) {
+	if st.fate != fateKeep || !st.signed || (st.record != nil && st.id != *st.presented()) {
 		return nil // Not the session that was presented: nobody else has seen it.
 	}
 	if !st.loaded && st.m.refresher == nil {
