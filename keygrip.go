@@ -149,7 +149,7 @@ func (k *keyring) verify(id *ID, sig []byte) (index int, ok bool) {
 	}
 	for index, key := range k.keys {
 		if key.sigLen == len(sig) && key.verify(id, sig) {
-			k.verified.add(&p, index)
+			k.verified.offer(&p, index)
 			return index, true
 		}
 	}

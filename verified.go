@@ -2,6 +2,7 @@ package sess
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
 	"sync/atomic"
 )
 
@@ -10,7 +11,9 @@ import (
 // is right for as long as the keyring lives, so nothing is ever invalidated.
 //
 // Slots are two and two. A new pair takes its own slot, and the pair that was there takes the other one: so two sessions
-// that meet do not push each other out all the time, and what has ended goes.
+// that meet do not push each other out all the time, and what has ended goes. Where the slot is taken only one offer in
+// four is accepted: with far more sessions than slots writing costs as much as the hash that a find would have saved, and
+// those that come often are in all the same.
 //
 // It gives away nothing. Only verified pairs get in, so whatever is found is right. A slot is compared with what is
 // presented in full and without an early end, so the time of a miss does not depend on what the slots hold. Who owns
@@ -92,6 +95,13 @@ func (s *verifiedSlot) find(p *pair) (index int, ok bool) {
 		differ |= s.words[i].Load() ^ p.words[i]
 	}
 	return int(meta >> 8), differ == 0 && seq&1 == 0 && s.seq.Load() == seq
+}
+
+// offer is add, every time if the pair's slot is free and one time in four if it is not.
+func (t *verifiedTable) offer(p *pair, index int) {
+	if slots := t.slots.Load(); slots == nil || slots[p.slot()].meta.Load() == 0 || rand.Uint32()%4 == 0 {
+		t.add(p, index)
+	}
 }
 
 // add remembers that the key of index verified p. If another pair is being written to the slot it does nothing.

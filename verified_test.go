@@ -55,6 +55,28 @@ func TestOnlyVerifiedPairsAreFound(t *testing.T) {
 	}
 }
 
+func TestOneOfferInFourIsAcceptedWhereTheSlotIsTaken(t *testing.T) {
+	var table verifiedTable
+	a, b := collidingPair(0), collidingPair(1)
+	table.offer(&a, 0)
+	if _, ok := table.find(&a); !ok {
+		t.Fatal("an offer to a free slot: got refused, want accepted")
+	}
+	const offers = 4000
+	accepted := 0
+	for range offers {
+		table.offer(&b, 1)
+		if _, ok := table.find(&b); ok {
+			accepted++
+			table.add(&a, 0)
+			table.add(&a, 0) // and b is out
+		}
+	}
+	if accepted < offers/5 || accepted > offers/3 { // 1,000, with a standard deviation of 27
+		t.Errorf("offers to a taken slot: got %d of %d accepted, want one in four", accepted, offers)
+	}
+}
+
 func TestAPairThatIsBeingWrittenIsNotFound(t *testing.T) {
 	var table verifiedTable
 	p, other := collidingPair(0), collidingPair(1)
