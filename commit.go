@@ -152,7 +152,10 @@ func (st *state) dropIdle() {
 	if st.wipe {
 		return
 	}
-	st.changes = slices.DeleteFunc(st.changes, func(c change) bool { return !c.alters(st.record, false) })
+	idle := func(c change) bool { return !c.alters(st.record, false) }
+	if slices.ContainsFunc(st.changes, idle) { // Seldom: spare the rest the moving.
+		st.changes = slices.DeleteFunc(st.changes, idle)
+	}
 }
 
 // holdsValue reports whether the changes give an empty session a value.

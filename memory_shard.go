@@ -117,14 +117,16 @@ const sample = 16
 // does not remove.
 func (sh *shard) sweep(now int64, ev *events) {
 	t := &sh.table
-	for range min(sample, len(t.slots)) {
-		sh.hand &= t.mask()
-		if t.slots[sh.hand].expired(now) {
-			sh.remove(sh.hand, ev) // and look here again
+	slots, hand, second := t.slots, sh.hand, seconds(now)
+	for range min(sample, len(slots)) {
+		hand &= t.mask()
+		if slots[hand].expired(second) {
+			sh.remove(hand, ev) // and look here again
 		} else {
-			sh.hand++
+			hand++
 		}
 	}
+	sh.hand = hand
 	t.shrink()
 }
 

@@ -18,7 +18,7 @@ type table struct {
 // slot is one place. What it says of its entry saves reading the entry.
 type slot struct {
 	hash  uint32
-	end   uint32 // coarse end of the entry
+	end   uint32 // coarse end of the entry; 0 where the place is free
 	entry *entry // nil: free
 }
 
@@ -36,17 +36,18 @@ const minSlots = 8
 // noEnd is the coarse end of what expires in the year 2106 or later: a sweep passes it by.
 const noEnd = math.MaxUint32
 
-// coarse returns an end of Unix milliseconds in whole Unix seconds, rounded up.
+// coarse returns an end of Unix milliseconds, which is positive, in whole Unix seconds, rounded up.
 func coarse(end int64) uint32 {
 	const second = 1000
 	return uint32(min((end+second-1)/second, noEnd))
 }
 
-// expired reports whether the entry has certainly expired at now, in Unix milliseconds; it says so up to a second
-// late.
-func (s *slot) expired(now int64) bool {
-	return s.entry != nil && s.end != noEnd && int64(s.end)*1000 <= now
-}
+// seconds returns an instant of Unix milliseconds in whole Unix seconds, rounded down.
+func seconds(now int64) uint32 { return uint32(min(max(now, 0)/1000, noEnd-1)) }
+
+// expired reports whether there is an entry and it has certainly expired at now, as seconds returns it; it says so up
+// to a second late.
+func (s *slot) expired(now uint32) bool { return s.end-1 < now } // A free place's end wraps round.
 
 // mask turns a hash or a place past the last one into a place.
 func (t *table) mask() uint32 { return uint32(len(t.slots) - 1) }

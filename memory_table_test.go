@@ -63,10 +63,13 @@ func TestTableGivesMemoryBackWhenItIsAlmostEmpty(t *testing.T) {
 func TestCoarseEndsAreNeverEarly(t *testing.T) {
 	for _, end := range []int64{1, 999, 1000, 1001, 1_700_000_000_123, noEnd*1000 - 1, noEnd * 1000, 9_300_000_000_000_000} {
 		s := slot{end: coarse(end), entry: &entry{end: end}}
-		if s.expired(end - 1) {
+		if s.expired(seconds(end - 1)) {
 			t.Errorf("end %d: got expired 1 ms before, want not", end)
 		}
-		if end < (noEnd-1)*1000 && !s.expired(end+1000) {
+		if free := (slot{}); free.expired(seconds(end)) || s.expired(seconds(-end)) {
+			t.Errorf("end %d: got a free place expired, or an entry before 1970, want neither", end)
+		}
+		if end < (noEnd-1)*1000 && !s.expired(seconds(end+1000)) {
 			t.Errorf("end %d: got not expired a second later, want expired", end)
 		}
 	}
