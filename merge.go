@@ -205,6 +205,8 @@ func (c *change) alters(base *Record, wipe bool) bool {
 	switch {
 	case c.kind == changeDelete:
 		return ok
+	case c.kind == changeUpdate && c.madeOf != base:
+		return true // Nobody knows: val was made of another.
 	case c.kind == changeUpdate && c.val == nil:
 		return ok && wipe
 	default:

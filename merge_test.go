@@ -157,11 +157,14 @@ func TestChangedIsExact(t *testing.T) {
 	base := mustParse(t, `{"a":1,"b":"x","caf\u00e9":[1, 2],"cookie":{"path":"/"},"$":{"c":1}}`)
 	evaluated := func(key, val string) change {
 		c := leave(key)
+		c.madeOf = base
 		if val != "" {
 			c.val = []byte(val)
 		}
 		return c
 	}
+	older := evaluated("a", "1")
+	older.madeOf = mustParse(t, `{"a":0}`)
 	all := []change{set("a", "1"), set("b", `"x"`), set("café", "[1, 2]")}
 	for _, c := range []struct {
 		name    string
@@ -182,6 +185,7 @@ func TestChangedIsExact(t *testing.T) {
 		{"new of nothing", nil, false, []change{set("z", "null")}, "", true},
 		{"delete", base, false, []change{remove("a")}, "", true},
 		{"delete what is not there", base, false, []change{remove("z")}, "", false},
+		{"update to the same, of an older record", base, false, []change{older}, "", true},
 		{"update to the same", base, false, []change{evaluated("a", "1")}, "", false},
 		{"update", base, false, []change{evaluated("a", "2")}, "", true},
 		{"update leaves", base, false, []change{evaluated("a", ""), evaluated("z", "")}, "", false},
@@ -360,14 +364,12 @@ func randomMerge(random *rand.Rand, base *Record) (wipe bool, changes []change, 
 		case 0:
 			changes = append(changes, remove(key))
 		case 1:
-			changes = append(changes, leave(key))
+			c := leave(key)
+			c.madeOf = base
+			changes = append(changes, c)
 		case 2:
-			c := change{key: []byte(key), kind: changeUpdate, val: []byte(`[7]`)}
-			c.update = updaterFunc(func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, c.val...), true, nil })
-			if random.IntN(2) == 0 { // Then it is not asked again.
-				c.madeOf = base
-				c.update = updaterFunc(func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, `"again"`...), true, nil })
-			}
+			c := change{key: []byte(key), kind: changeUpdate, val: []byte(`[7]`), madeOf: base}
+			c.update = updaterFunc(func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, `"again"`...), true, nil })
 			changes = append(changes, c)
 		case 3:
 			changes = append(changes, set(key, fmt.Sprintf(`{"v":%d}`, random.IntN(9))))

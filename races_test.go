@@ -33,6 +33,37 @@ func TestParallelRequestsThatSetDifferentKeysBothWin(t *testing.T) {
 	})
 }
 
+// TestUpdateCountsWhatAnotherCountedBeforeARefresh: what Update made of the older record happens to be what stands in the
+// newer one, and must not pass for no change.
+func TestUpdateCountsWhatAnotherCountedBeforeARefresh(t *testing.T) {
+	for _, look := range []string{"refresh", "take"} {
+		var c *client
+		app := routed(sess.Config{}, routes{
+			"up": func(ctx *fiber.Ctx, s sess.Session) error {
+				sess.Update(s, "n", func(n int, _ bool) int { return n + 1 })
+				switch ctx.Query("then") {
+				case "refresh":
+					c.twin().get("/up")
+					return s.Refresh()
+				case "take":
+					c.twin().get("/up")
+					_, _, err := sess.Take[string](s, "user")
+					return err
+				}
+				return nil
+			},
+			"n": func(c *fiber.Ctx, s sess.Session) error {
+				n, _ := sess.Get[int](s, "n")
+				return c.SendString(fmt.Sprint(n))
+			},
+		})
+		c = newClient(app)
+		c.get("/login")
+		c.get("/up?then=" + look)
+		wantReply(t, look+" between two counts: the sum", c.get("/n"), 200, "2")
+	}
+}
+
 func TestUpdateLosesNothingOverHTTP(t *testing.T) {
 	const goroutines, increments = 64, 100
 	app := routed(sess.Config{StoreTimeout: time.Minute}, routes{
