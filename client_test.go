@@ -51,14 +51,19 @@ func (c *client) holding(id string) *client {
 	return &client{handler: c.handler, jar: map[string]string{"koa.sid": id, "koa.sid.sig": signature(id)}}
 }
 
-// get sends one request and resets its context, as the server does when the response has left.
-func (c *client) get(uri string) response {
-	var ctx fasthttp.RequestCtx
+// send sends one request and leaves its context as it is then.
+func (c *client) send(ctx *fasthttp.RequestCtx, uri string) {
 	ctx.Request.SetRequestURI(uri)
 	for name, value := range c.jar {
 		ctx.Request.Header.SetCookie(name, value)
 	}
-	c.handler(&ctx)
+	c.handler(ctx)
+}
+
+// get sends one request and resets its context, as the server does when the response has left.
+func (c *client) get(uri string) response {
+	var ctx fasthttp.RequestCtx
+	c.send(&ctx, uri)
 	r := response{status: ctx.Response.StatusCode(), body: string(ctx.Response.Body())}
 	for name, line := range ctx.Response.Header.Cookies() {
 		r.setCookie = append(r.setCookie, string(line))

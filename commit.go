@@ -19,6 +19,7 @@ func (st *state) commit() error {
 	st.lock()
 	defer st.mu.Unlock()
 	if st.orphaned() {
+		st.committed = true
 		return nil
 	}
 	if st.base == nil && st.fiberCtx != nil && !st.m.local && st.dirty() {
@@ -52,11 +53,12 @@ func (st *state) save() error {
 			st.err = nil
 		}
 	}
-	discarded := st.discarded
-	st.discarded = false
+	defer func(discarded, committed bool) {
+		st.discarded, st.committed = discarded, committed
+	}(st.discarded, st.committed)
+	st.discarded, st.committed = false, false // What BeforeSave writes is in time.
 	err := st.conclude(false)
-	st.discarded = discarded
-	if err == nil {
+	if err == nil || err == ErrReleased { // Saved, or told to be lost.
 		st.unsaved = false
 	}
 	return err
@@ -77,7 +79,7 @@ func (st *state) dirty() bool {
 }
 
 // conclude is the end of a session's request, in the order of precedence: discarded, failed, destroyed, saved, and if
-// it is the request's last one, renewed.
+// it is the request's last one, renewed. It returns ErrReleased if the request was reset meanwhile.
 func (st *state) conclude(last bool) error {
 	if st.discarded {
 		return nil
@@ -98,8 +100,11 @@ func (st *state) conclude(last bool) error {
 		if err != nil {
 			return &Error{Op: "save", Err: &handlerError{err}}
 		}
-		if st.discarded || st.orphaned() {
+		if st.discarded {
 			return nil
+		}
+		if st.orphaned() {
+			return ErrReleased
 		}
 		if st.err != nil {
 			return &Error{Op: "save", Err: &handlerError{st.err}}
@@ -173,7 +178,7 @@ func (st *state) holdsValue() bool {
 func (st *state) store() error {
 	ttl := st.ttl()
 	if st.orphaned() { // TTLFunc took its time.
-		return nil
+		return ErrReleased
 	}
 	at := time.Now()
 	if st.created == 0 {
@@ -218,7 +223,7 @@ func (st *state) settle(op string, err error) error {
 		return &Error{Op: op, Err: err}
 	}
 	if reason != "" {
-		st.drop(Event{ID: st.id, Reason: reason})
+		st.lose(reason)
 	}
 	st.dropChanges()
 	st.forced, st.fate, st.leaving, st.left = false, fateKeep, ID{}, nil

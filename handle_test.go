@@ -238,10 +238,13 @@ func TestARequestThatTimedOutInItsLoadGoesNoFurther(t *testing.T) {
 }
 
 // closing reports whether a goroutine waits inside of a state's Close, for the lock that a load holds.
-func closing() bool {
+func closing() bool { return waiting("sess.(*state).close", "sync.(*Mutex).Lock") }
+
+// waiting reports whether a goroutine is inside of both functions.
+func waiting(caller, callee string) bool {
 	stacks := make([]byte, 1<<20)
 	for _, stack := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
-		if strings.Contains(stack, "sess.(*state).Close") && strings.Contains(stack, "sync.(*Mutex).Lock") {
+		if strings.Contains(stack, caller) && strings.Contains(stack, callee) {
 			return true
 		}
 	}
@@ -389,5 +392,47 @@ func TestAStateIsGivenBackOnce(t *testing.T) {
 			_ = closers[0].Close()
 		}
 		wantReply(t, path+": a request around another", ann.get("/around"), 200, "ann")
+	}
+}
+
+// TestASecondCloseReachesNoOuterState: the inner frame runs late, and what its state was nested in is another request's.
+func TestASecondCloseReachesNoOuterState(t *testing.T) {
+	manager := func(name string) *sess.Manager {
+		m, err := sess.NewManager(sess.Config{Keys: sess.Keys(clientKey), Cookie: sess.Cookie{Name: name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	outer, inner := manager("outer"), manager("inner")
+	for range 20 { // Under -race a pool gives a state back only sometimes.
+		held, over := newPause(), make(chan struct{})
+		var closer io.Closer
+		var one, two fasthttp.RequestCtx
+		outer.Wrap(func(ctx *fasthttp.RequestCtx) {
+			go func() {
+				defer close(over)
+				inner.Wrap(func(ctx *fasthttp.RequestCtx) {
+					ctx.VisitUserValuesAll(func(_, value any) { closer, _ = value.(io.Closer) })
+					held.wait()
+				})(ctx)
+			}()
+			<-held.reached
+		})(&one)
+		one.ResetUserValues()
+		outer.Wrap(func(ctx *fasthttp.RequestCtx) {
+			s := outer.FromRequest(ctx)
+			sess.Set(s, "user", "two")
+			_ = closer.Close()
+			if err := s.Save(); err != nil {
+				t.Errorf("Save of the next request: got %v, want nil", err)
+			}
+		})(&two)
+		if len(two.Response.Header.PeekCookie("outer")) == 0 {
+			t.Error("the next request: got no cookie")
+		}
+		two.ResetUserValues()
+		close(held.proceed)
+		<-over
 	}
 }

@@ -2,8 +2,8 @@ package sess
 
 // Hooks are functions that hear what happens to sessions, for logs, metrics and alarms. A nil function costs nothing.
 //
-// They run on the request's goroutine, in the middle of it: they must be quick, safe for concurrent use, and must
-// not use the session they hear of.
+// They run on the request's goroutine, in the middle of it (Dropped for a handle whose request is over: on the goroutine
+// that uses it): they must be quick, safe for concurrent use, and must not use the session they hear of.
 type Hooks struct {
 	Created     func(Event) // A new record was stored.
 	Saved       func(Event) // A record was changed or, when rolling, renewed.
@@ -36,7 +36,7 @@ const (
 	ReasonRenewed   Reason = "renewed"   // The session moved to a new id meanwhile.
 	ReasonGone      Reason = "gone"      // The session was destroyed or expired meanwhile.
 	ReasonCommitted Reason = "committed" // Written after the response was decided, and never saved.
-	ReasonReleased  Reason = "released"  // Written through a handle whose request is over.
+	ReasonReleased  Reason = "released"  // Written through a handle whose request is over. The ID is zero.
 	ReasonOrphaned  Reason = "orphaned"  // The request ended, by a timeout for one, while its handler still ran.
 )
 

@@ -106,21 +106,25 @@ func (st *state) pay() {
 		m.cookies.expire(h, &st.goneOpts, st.overTLS())
 		return
 	}
-	c := m.options(st.record, &st.stored) // As it was stored: what was written to the session since has no part in this.
-	left := time.Duration(0)              // A browser session: the browser decides.
+	id, r := &st.id, st.record
+	if st.fate == fateRegenerate { // The new id was never stored: it is about the one that Save has stored.
+		id, r = &st.leaving, st.left
+	}
+	c := m.options(r, &st.stored) // As it was stored: what was written to the session since has no part in this.
+	left := time.Duration(0)      // A browser session: the browser decides.
 	if t != nil || c.MaxAge != 0 || !c.Expires.IsZero() {
 		left = max(time.Until(time.UnixMilli(st.dueEnds)), time.Second)
 	}
 	if t != nil {
-		t.Write(st.ctx, m.token(&st.id), left)
+		t.Write(st.ctx, m.token(id), left)
 		return
 	}
-	m.cookies.write(h, c, &st.id, st.signature(), st.overTLS(), left)
+	m.cookies.write(h, c, id, st.signature(id), st.overTLS(), left)
 }
 
-// signature returns the signature of the session's id if the request has brought it and the first key has made it.
-func (st *state) signature() []byte {
-	if st.m.ring == nil || !st.signed || st.jar.key != 0 || st.id != *st.presented() {
+// signature returns the signature of id if the request has brought it and the first key has made it.
+func (st *state) signature(id *ID) []byte {
+	if st.m.ring == nil || !st.signed || st.jar.key != 0 || *id != *st.presented() {
 		return nil
 	}
 	return st.jar.sigs[st.jar.sig].bytes()

@@ -78,12 +78,31 @@ func (st *state) load() error {
 		return st.loadErr
 	}
 	st.loaded = true
-	if err := st.fetch((*state).get); err != nil {
-		st.loadErr = err
-		return err
+	done := false
+	defer func() {
+		if !done {
+			st.loadErr = &Error{Op: "load", Err: &handlerError{errPanicked}}
+		}
+	}()
+	st.loadErr = st.fetch((*state).get)
+	if st.loadErr == nil {
+		st.validate()
 	}
-	st.validate()
-	return nil
+	done = true
+	return st.loadErr
+}
+
+// errPanicked is why a session cannot be used whose load panicked, in a store, a hook or Config.Valid.
+var errPanicked = errors.New("sess: the load of the session panicked")
+
+// lookUp is load with mu held, which it lets go of unless the session was loaded; also where the load panics.
+func (st *state) lookUp() (ok bool) {
+	defer func() {
+		if !ok {
+			st.mu.Unlock()
+		}
+	}()
+	return st.load() == nil
 }
 
 // validate asks Config.Valid about the session that was loaded.

@@ -240,7 +240,7 @@ func TestOneNewValueIsPatchedIntoTheRecord(t *testing.T) {
 		{"an update that leaves", base, leave("count"), h, true},
 		{"the widest narrow one", wide, set("a", `"`+strings.Repeat("y", wideRecord-1-wide.Size()-1)+`"`), h, true},
 		{"too wide", wide, set("a", `"`+strings.Repeat("y", wideRecord-wide.Size()-1)+`"`), h, false},
-		{"wide before", mustMerge(t, wide, false, []change{set("c", string(wide.JSON()))}, h), set("a", "2"), h, false},
+		{"wide before", mustMerge(t, wide, false, []change{set("c", wide.JSON())}, h), set("a", "2"), h, false},
 		{"a new member", base, set("new", "1"), h, false},
 		{"a deletion", base, remove("count"), h, false},
 		{"a successor", base, set("count", "13"), header{created: 1, successor: testID(t, "next")}, false},

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/fibersess/sess"
 )
@@ -232,4 +234,126 @@ func TestTwoManagersInOneAppAreIndependent(t *testing.T) {
 	wantReply(t, "both sessions", c.get("/who"), 200, "customer boss boss")
 	c.get("/leave")
 	wantReply(t, "one after the other's end", c.get("/who"), 200, "customer  ")
+}
+
+func TestALateSaveTakesWhatBeforeSaveWrites(t *testing.T) {
+	var kept sess.Session
+	config := sess.Config{BeforeSave: func(_ *fasthttp.RequestCtx, s sess.Session) error {
+		sess.Update(s, "saves", func(n int, _ bool) int { return n + 1 })
+		return nil
+	}}
+	app := routed(config, routes{
+		"keep": func(_ *fiber.Ctx, s sess.Session) error {
+			kept = s
+			s.Has("user")
+			return nil
+		},
+		"saves": func(c *fiber.Ctx, s sess.Session) error {
+			n, _ := sess.Get[int](s, "saves")
+			return c.SendString(fmt.Sprint(n))
+		},
+	})
+	c := newClient(app)
+	c.get("/login")
+	var ctx fasthttp.RequestCtx
+	c.send(&ctx, "/keep")
+	sess.Set(kept, "user", "late")
+	if err := kept.Save(); err != nil {
+		t.Errorf("Save after the response was decided: got %v, want nil", err)
+	}
+	sess.Set(kept, "user", "later")
+	if err := kept.Err(); !errors.Is(err, sess.ErrCommitted) {
+		t.Errorf("Err after the next write: got %v, want ErrCommitted", err)
+	}
+	ctx.ResetUserValues()
+	wantReply(t, "what was saved late", c.get("/user"), 200, "late")
+	wantReply(t, "saves", c.get("/saves"), 200, "2")
+}
+
+// TestASaveUnderAResetSaysThatItDidNothing resets the request while the save's BeforeSave runs.
+func TestASaveUnderAResetSaysThatItDidNothing(t *testing.T) {
+	var kept sess.Session
+	var held *pause
+	var dropped []sess.Event
+	config := sess.Config{BeforeSave: func(*fasthttp.RequestCtx, sess.Session) error {
+		if held != nil {
+			held.wait()
+		}
+		return nil
+	}}
+	config.Hooks.Dropped = func(e sess.Event) { dropped = append(dropped, e) }
+	app := routed(config, routes{
+		"keep": func(_ *fiber.Ctx, s sess.Session) error {
+			kept = s
+			s.Has("user")
+			return nil
+		},
+	})
+	c := newClient(app)
+	c.get("/login")
+	var ctx fasthttp.RequestCtx
+	c.send(&ctx, "/keep")
+	held = newPause()
+	saved, reset := make(chan error), make(chan struct{})
+	go func() {
+		sess.Set(kept, "user", "late")
+		saved <- kept.Save()
+	}()
+	<-held.reached
+	go func() {
+		defer close(reset)
+		ctx.ResetUserValues()
+	}()
+	for !waiting("sess.(*state).close", "sync.(*Cond).Wait") {
+		runtime.Gosched()
+	}
+	close(held.proceed)
+	if err := <-saved; !errors.Is(err, sess.ErrReleased) {
+		t.Errorf("Save of a request that was reset meanwhile: got %v, want ErrReleased", err)
+	}
+	<-reset
+	held = nil
+	if len(dropped) != 1 || dropped[0].Reason != sess.ReasonOrphaned {
+		t.Errorf("told to be dropped: got %v, want one with the reason orphaned", dropped)
+	}
+	wantReply(t, "the session afterwards", c.get("/user"), 200, "ann")
+}
+
+// TestAWriteThroughADeadHandleIsTold: once for each write, and not for what only reads.
+func TestAWriteThroughADeadHandleIsTold(t *testing.T) {
+	var kept sess.Session
+	var dropped []sess.Event
+	config := sess.Config{}
+	config.Hooks.Dropped = func(e sess.Event) { dropped = append(dropped, e) }
+	app := routed(config, routes{
+		"keep": func(_ *fiber.Ctx, s sess.Session) error {
+			kept = s
+			return nil
+		},
+	})
+	newClient(app).get("/keep")
+	for name, use := range map[string]struct {
+		drops int
+		act   func(s sess.Session)
+	}{
+		"Set":        {1, func(s sess.Session) { sess.Set(s, "n", 1) }},
+		"Update":     {1, func(s sess.Session) { sess.Update(s, "n", func(n int, _ bool) int { return n }) }},
+		"Delete":     {1, func(s sess.Session) { s.Delete("n") }},
+		"Clear":      {1, sess.Session.Clear},
+		"ForceSave":  {1, sess.Session.ForceSave},
+		"Regenerate": {1, sess.Session.Regenerate},
+		"Destroy":    {1, sess.Session.Destroy},
+		"SetCookie":  {1, func(s sess.Session) { _ = s.SetCookie(sess.Cookie{}) }},
+		"Discard":    {0, sess.Session.Discard},
+		"Get":        {0, func(s sess.Session) { sess.Get[int](s, "n") }},
+		"Keys":       {0, func(s sess.Session) { s.Keys() }},
+		"Save":       {0, func(s sess.Session) { _ = s.Save() }},
+	} {
+		dropped = nil
+		use.act(kept)
+		if len(dropped) != use.drops || use.drops == 1 && (dropped[0].Reason != sess.ReasonReleased || !dropped[0].ID.IsZero()) {
+			t.Errorf("%s: told to be dropped: got %v, want %d with the reason released", name, dropped, use.drops)
+		}
+		use.act(sess.Session{}) // which has nobody to tell
+	}
 }

@@ -50,13 +50,13 @@ func (st *state) extend() bool {
 	winner, err := st.touch(ctx, life)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		st.drop(Event{ID: st.id, Reason: ReasonGone})
+		st.lose(ReasonGone)
 	case errors.Is(err, ErrCorrupt):
-		st.drop(Event{ID: st.id, Reason: ReasonCorrupt})
+		st.lose(ReasonCorrupt)
 	case err != nil:
 		_ = st.storeError("touch", st.id, err) // Told to the hook, and to no one else.
 	case winner.renewed:
-		st.drop(Event{ID: st.id, Reason: ReasonRenewed})
+		st.lose(ReasonRenewed)
 	default:
 		st.record = winner
 		st.count(countTouched)

@@ -32,7 +32,7 @@ func Get[T any](s Session, key string) (value T, ok bool) {
 // else as encoding/json writes it. The value is copied at once. If it cannot be encoded, or if key is "cookie" or
 // "$", nothing is written, [Session.Err] says so, and the save will fail with that error.
 func Set[T any](s Session, key string, value T) {
-	if !s.enter() {
+	if !s.enterToWrite() {
 		return
 	}
 	defer s.st.mu.Unlock()
@@ -55,7 +55,7 @@ func Set[T any](s Session, key string, value T) {
 // parallel requests it is exact, with a store that is a [Swapper]: f runs at once, and again with the newer value each
 // time the save meets another's change. So f must be pure, and touch neither the session nor the request.
 func Update[T any](s Session, key string, f func(old T, ok bool) T) {
-	if !s.enter() {
+	if !s.enterToWrite() {
 		return
 	}
 	defer s.st.mu.Unlock()
@@ -128,7 +128,7 @@ func (s Session) Has(key string) bool {
 
 // Delete removes the value under key.
 func (s Session) Delete(key string) {
-	if !s.enter() {
+	if !s.enterToWrite() {
 		return
 	}
 	defer s.st.mu.Unlock()
@@ -140,7 +140,7 @@ func (s Session) Delete(key string) {
 
 // Clear removes every value, also those that other requests add until the save. Cookie options stay.
 func (s Session) Clear() {
-	if !s.enter() {
+	if !s.enterToWrite() {
 		return
 	}
 	defer s.st.mu.Unlock()
@@ -164,7 +164,7 @@ func (s Session) Cookie() Cookie {
 // MaxAge and Expires mean a browser session, an empty Path is that of the Config, a zero Secure or SameSite the default. The name cannot be changed.
 // The error lists what is wrong with c, and then nothing was changed.
 func (s Session) SetCookie(c Cookie) error {
-	if !s.enter() {
+	if !s.enterToWrite() {
 		return ErrReleased
 	}
 	defer s.st.mu.Unlock()
@@ -184,7 +184,8 @@ func (s Session) SetCookie(c Cookie) error {
 
 // Save stores the session now and not at the end of the request; the cookie is sent with the response as always.
 // Nothing is stored if nothing has changed. After the middleware has returned, Save still stores changes of a session
-// that exists; for a new one the error is ErrCommitted then, since its cookie can no longer be sent.
+// that exists; for a new one the error is ErrCommitted then, since its cookie can no longer be sent. It is ErrReleased
+// where the request was reset before anything was stored.
 func (s Session) Save() error {
 	if !s.enter() {
 		return ErrReleased
@@ -194,18 +195,32 @@ func (s Session) Save() error {
 }
 
 // ForceSave makes the session be saved at the end of the request, changed or not, empty or not.
-func (s Session) ForceSave() { s.mark(func(st *state) { st.forced, st.discarded = true, false }) }
+func (s Session) ForceSave() {
+	if !s.enterToWrite() {
+		return
+	}
+	defer s.st.mu.Unlock()
+	s.st.written()
+	s.st.forced, s.st.discarded = true, false
+}
 
 // Discard makes the session not be saved, renewed or destroyed at the end of the request, whatever was asked for
 // before or after, ForceSave excepted.
-func (s Session) Discard() { s.mark(func(st *state) { st.discarded, st.forced = true, false }) }
+func (s Session) Discard() {
+	if !s.enter() {
+		return
+	}
+	defer s.st.mu.Unlock()
+	s.st.written()
+	s.st.discarded, s.st.forced = true, false
+}
 
 // Regenerate gives the session a new id and keeps its data. Call it on every change of privilege, a login above all:
 // an id that somebody planted or saw before is worth nothing then. For an empty session call Clear as well.
 //
 // The old record goes when the new one is stored. Requests under way with the old id lose what they write.
 func (s Session) Regenerate() {
-	if !s.look() {
+	if !s.enterToWrite() || !s.st.lookUp() {
 		return
 	}
 	defer s.st.mu.Unlock()
@@ -217,7 +232,7 @@ func (s Session) Regenerate() {
 // another request does can bring it back. What is written after Destroy begins a new session. Destroying a new session
 // only forgets it.
 func (s Session) Destroy() {
-	if !s.look() {
+	if !s.enterToWrite() || !s.st.lookUp() {
 		return
 	}
 	defer s.st.mu.Unlock()
@@ -276,24 +291,18 @@ func (s Session) enter() bool {
 
 // look is enter, with the session loaded. It reports false if that failed.
 func (s Session) look() bool {
-	if !s.enter() {
-		return false
-	}
-	if s.st.load() != nil {
-		s.st.mu.Unlock()
-		return false
-	}
-	return true
+	return s.enter() && (s.st.loaded && s.st.loadErr == nil || s.st.lookUp())
 }
 
-// mark sets flags of the state's end.
-func (s Session) mark(set func(*state)) {
-	if !s.enter() {
-		return
+// enterToWrite is enter. The Dropped hook hears of a handle that is not alive any more.
+func (s Session) enterToWrite() bool {
+	if s.enter() {
+		return true
 	}
-	defer s.st.mu.Unlock()
-	s.st.written()
-	set(s.st)
+	if s.st != nil {
+		s.st.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
+	}
+	return false
 }
 
 // raw returns the JSON of the value under key, in memory that nobody writes to.

@@ -2,6 +2,7 @@ package sess_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -436,5 +437,127 @@ func TestRule08TheCookieHasTheOptionsThatWereStored(t *testing.T) {
 	lines := b.get("/act").header["Set-Cookie"]
 	if len(lines) != 2 || !strings.Contains(lines[0], "path=/stored;") {
 		t.Errorf("got the cookies %q, want two of the path that Save stored", lines)
+	}
+}
+
+// TestACookieIsOwedForWhatIsStored: a Save, then a renewal that is not stored. The cookie must be that of the session
+// which the store has, and not of an id that nothing is kept under.
+func TestACookieIsOwedForWhatIsStored(t *testing.T) {
+	for name, end := range map[string]func(s sess.Session, refuse *bool){
+		"discarded":                func(s sess.Session, _ *bool) { s.Discard() },
+		"discarded, the id asked":  func(s sess.Session, _ *bool) { s.ID(); s.Discard() },
+		"refused":                  func(_ sess.Session, refuse *bool) { *refuse = true },
+		"refused, the id asked":    func(s sess.Session, refuse *bool) { s.ID(); *refuse = true },
+		"renewed twice, discarded": func(s sess.Session, _ *bool) { s.Regenerate(); s.Discard() },
+	} {
+		for _, stored := range []bool{false, true} {
+			refuse := false
+			app := routed(sess.Config{BeforeSave: func(*fasthttp.RequestCtx, sess.Session) error {
+				if refuse {
+					return errors.New("on purpose")
+				}
+				return nil
+			}}, routes{
+				"act": func(_ *fiber.Ctx, s sess.Session) error {
+					sess.Set(s, "user", "bob")
+					if err := s.Save(); err != nil {
+						t.Errorf("%s: Save: got %v, want nil", name, err)
+					}
+					s.Regenerate()
+					end(s, &refuse)
+					return nil
+				},
+			})
+			c := newClient(app)
+			if stored {
+				c.get("/login")
+			}
+			if r := c.get("/act"); len(r.setCookie) != 2 {
+				t.Errorf("%s, stored before %v: got %d Set-Cookie lines, want 2", name, stored, len(r.setCookie))
+			}
+			refuse = false
+			wantReply(t, fmt.Sprintf("%s, stored before %v: the session of the cookie", name, stored), c.get("/user"), 200, "bob")
+		}
+	}
+}
+
+// TestACookieIsNotOwedForASessionThatAnotherRenewed: it would take the place of the new one.
+func TestACookieIsNotOwedForASessionThatAnotherRenewed(t *testing.T) {
+	for _, rolling := range []bool{false, true} {
+		var other *client
+		app := routed(sess.Config{Rolling: rolling, RollingAlways: rolling, Cookie: sess.Cookie{MaxAge: time.Hour}}, routes{
+			"renew": func(_ *fiber.Ctx, s sess.Session) error {
+				s.Regenerate()
+				return nil
+			},
+			"act": func(_ *fiber.Ctx, s sess.Session) error {
+				sess.Set(s, "n", 1)
+				if err := s.Save(); err != nil {
+					t.Errorf("Save: got %v, want nil", err)
+				}
+				other.get("/renew")
+				if rolling {
+					time.Sleep(2 * time.Millisecond) // so that there is something to move
+				} else {
+					sess.Set(s, "n", 2)
+				}
+				return nil
+			},
+		})
+		c := newClient(app)
+		c.get("/login")
+		other = c.twin()
+		wantNoCookie(t, fmt.Sprintf("a session that was renewed meanwhile, rolling %v", rolling), c.get("/act"))
+		wantReply(t, "the renewed one", other.get("/user"), 200, "ann")
+	}
+}
+
+func TestTakeReachesWhatARenewalWillMove(t *testing.T) {
+	app := routed(sess.Config{}, routes{
+		"act": func(c *fiber.Ctx, s sess.Session) error {
+			s.Regenerate()
+			user, ok, err := sess.Take[string](s, "user")
+			_, again, _ := sess.Take[string](s, "user")
+			return c.SendString(fmt.Sprint(user, ok, err, again, s.Has("user")))
+		},
+		"keys": func(c *fiber.Ctx, s sess.Session) error { return c.SendString(fmt.Sprint(s.Exists(), s.Keys())) },
+	})
+	c := newClient(app)
+	c.get("/login")
+	old := c.twin()
+	wantReply(t, "a token taken after Regenerate", c.get("/act"), 200, "anntrue <nil> false false")
+	if c.id() == old.id() {
+		t.Error("the id after Regenerate: got the old one")
+	}
+	wantReply(t, "the session under its new id", c.get("/keys"), 200, "true []")
+	wantReply(t, "the old id", old.get("/keys"), 200, "false []")
+}
+
+func TestARefreshThatFindsNothingTellsWhatItDrops(t *testing.T) {
+	var other *client
+	var dropped []sess.Event
+	config := sess.Config{}
+	config.Hooks.Dropped = func(e sess.Event) { dropped = append(dropped, e) }
+	app := routed(config, routes{
+		"write": func(_ *fiber.Ctx, s sess.Session) error {
+			sess.Set(s, "n", 1)
+			other.get("/logout")
+			return s.Refresh()
+		},
+		"read": func(_ *fiber.Ctx, s sess.Session) error {
+			s.Has("n")
+			other.get("/logout")
+			return s.Refresh()
+		},
+	})
+	for path, drops := range map[string]int{"/write": 1, "/read": 0} {
+		dropped = nil
+		c := newClient(app)
+		c.get("/login")
+		other = c.twin()
+		wantNoCookie(t, path, c.get(path))
+		if len(dropped) != drops || drops == 1 && dropped[0].Reason != sess.ReasonGone {
+			t.Errorf("%s: told to be dropped: got %v, want %d with the reason gone", path, dropped, drops)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"hash"
 	"math"
 	"net/http"
@@ -336,4 +337,25 @@ func TestRule08AFailedSaveLeavesNoCookie(t *testing.T) {
 			t.Errorf("%s: got %d records, want none", name, n)
 		}
 	}
+}
+
+// TestAKeyThatIsNotUTF8IsOneKey: the record has U+FFFD in its place, and so has what is written and not yet saved.
+func TestAKeyThatIsNotUTF8IsOneKey(t *testing.T) {
+	const key = "k\xff"
+	app := routed(sess.Config{}, routes{
+		"act": func(c *fiber.Ctx, s sess.Session) error {
+			sess.Set(s, key, 5)
+			sess.Update(s, key, func(n int, _ bool) int { return n + 1 })
+			n, ok := sess.Get[int](s, key)
+			return c.SendString(fmt.Sprint(n, ok, s.Has("k\ufffd")))
+		},
+		"look": func(c *fiber.Ctx, s sess.Session) error {
+			n, ok := sess.Get[int](s, key)
+			taken, _, err := sess.Take[int](s, key)
+			return c.SendString(fmt.Sprint(n, ok, taken, err, s.Has(key)))
+		},
+	})
+	c := newClient(app)
+	wantReply(t, "before the save", c.get("/act"), 200, "6 true true")
+	wantReply(t, "after it", c.get("/look"), 200, "6 true 6 <nil> false")
 }

@@ -229,50 +229,73 @@ func (st *state) leave() {
 		return
 	}
 	st.lock()
-	if life := st.life.And(^lifeFrame); life&lifeRequest == 0 { // The request is over, and ctx is somebody else's.
+	life = st.life.And(^lifeFrame)
+	if st.decided && !st.committed && st.dirty() { // By a goroutine, while the frame found nothing to commit.
+		st.committed = true
+		st.written()
+	}
+	if life&lifeRequest == 0 { // The request is over, and ctx is somebody else's.
 		st.release()
 		return
-	} else if life&lifeTouched != 0 && life&lifeReset == 0 {
-		if st.decided && !st.committed && st.dirty() { // By a goroutine, while the frame found nothing to commit.
-			st.committed = true
-			st.written()
-		}
+	}
+	defer st.mu.Unlock() // A Transport may panic.
+	st.committed = true
+	if life&lifeTouched != 0 && life&lifeReset == 0 {
 		st.pay()
 	}
-	st.committed = true
-	st.mu.Unlock()
 }
 
 // Close is called by fasthttp when the request is reset. While the frame still runs, the request was taken from under
 // its handler: the state is orphaned, and its commit will touch neither the store nor the response.
+//
+// It may be called again, by whoever walks over the user values of a request, and does nothing then.
 func (st *state) Close() error {
-	if outer := st.outer; outer != nil {
-		outer.Close()
+	outer := st.close()
+	if outer != nil {
+		_ = outer.Close()
 	}
+	return nil
+}
+
+// close is Close without the state that st was nested in, which it returns: nil if there is none, or if st was closed
+// before, since what it holds then may be another request's.
+func (st *state) close() (outer *state) {
 	life := st.life.Load()
-	switch {
-	case life&lifeRequest == 0: // It was closed before.
+	if life&lifeRequest == 0 {
 		return nil
-	case life&(lifeTouched|lifeFrame) == 0 && st.life.CompareAndSwap(life, (life/generation+1)*generation):
+	}
+	gen := life / generation
+	if life&(lifeTouched|lifeFrame|lifeReset) == 0 && st.life.CompareAndSwap(life, (gen+1)*generation) {
+		outer = st.outer
 		st.frame = frame{}
 		st.m.states.Put(st)
-		return nil
+		return outer
 	}
-	st.life.Or(lifeReset)
+	for !st.life.CompareAndSwap(life, life|lifeReset) {
+		if life = st.life.Load(); life/generation != gen {
+			return nil
+		}
+	}
 	st.mu.Lock()
-	if life = st.life.And(^lifeRequest); life&lifeFrame != 0 { // Not to be waited for: a callback of the frame's may have reset the request.
+	if life = st.life.Load(); life/generation != gen || life&lifeRequest == 0 {
 		st.mu.Unlock()
 		return nil
 	}
+	outer = st.outer
+	if life = st.life.And(^lifeRequest); life&lifeFrame != 0 { // Not to be waited for: a callback of the frame's may have reset the request.
+		st.mu.Unlock()
+		return outer
+	}
 	st.await()
 	st.release()
-	return nil
+	return outer
 }
 
 // release ends the generation and puts the state back. It is called with mu held, by the last owner, and unlocks it.
 func (st *state) release() {
-	if st.unsaved {
-		st.drop(Event{ID: st.id, Reason: ReasonCommitted})
+	m, stripe, unsaved, id := st.m, st.stripe, st.unsaved, ID{}
+	if unsaved {
+		id = st.id
 	}
 	life := st.life.Load()
 	if life&lifeTouched != 0 {
@@ -287,7 +310,10 @@ func (st *state) release() {
 	st.frame = frame{}
 	st.life.Store((life/generation + 1) * generation)
 	st.mu.Unlock()
-	st.m.states.Put(st)
+	m.states.Put(st)
+	if unsaved { // At last, since a hook may panic.
+		m.drop(stripe, Event{ID: id, Reason: ReasonCommitted})
+	}
 }
 
 // keep returns b emptied, or nil if it is too large to keep.
@@ -315,9 +341,19 @@ func (st *state) reject(e Event) {
 }
 
 // drop tells that a change was not stored.
-func (st *state) drop(e Event) {
-	st.count(countDropped)
-	emit(st.m.config.Hooks.Dropped, e)
+func (st *state) drop(e Event) { st.m.drop(st.stripe, e) }
+
+func (m *Manager) drop(stripe uint32, e Event) {
+	m.tally.add(stripe, countDropped)
+	emit(m.config.Hooks.Dropped, e)
+}
+
+// lose is drop where the session is another's or nobody's by now: a cookie that an earlier Save owes is not sent.
+func (st *state) lose(reason Reason) {
+	st.drop(Event{ID: st.id, Reason: reason})
+	if st.due == dueCookie {
+		st.due = dueNothing
+	}
 }
 
 // storeError tells of a failing store and returns what the request is failed with.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"time"
+	"unicode/utf8"
 )
 
 // writable prepares for a write to key, and reports false if the session layer owns it.
@@ -37,12 +38,31 @@ func (st *state) failWrite(err error) {
 
 // findChange returns what was written to key, nil if nothing was.
 func (st *state) findChange(key string) *change {
+	if len(st.changes) > 0 && !utf8.ValidString(key) {
+		key = string(appendName(nil, key))
+	}
 	for i := range st.changes {
-		if string(st.changes[i].key) == key {
-			return &st.changes[i]
+		if c := &st.changes[i]; string(c.key) == key {
+			if c.kind == changeUpdate && c.madeOf != st.record {
+				st.remake(c)
+			}
+			return c
 		}
 	}
 	return nil
+}
+
+// remake makes the value of an Update anew, of the record that Refresh or Take has brought.
+func (st *state) remake(c *change) {
+	raw, ok := st.record.Raw(string(c.key))
+	from := len(st.arena)
+	arena, _, err := c.update.update(st.arena, raw, ok)
+	if err != nil {
+		st.failWrite(err)
+		return
+	}
+	st.arena = arena
+	c.val, c.madeOf = arena[from:len(arena):len(arena)], st.record
 }
 
 // changeOf returns the change of key, a new one if there is none.
@@ -153,7 +173,7 @@ func (st *state) take(key string) (string, bool, error) {
 		return "", false, err
 	}
 	raw, ok := "", false
-	if st.record != nil && st.fate == fateKeep && !st.wipe {
+	if st.record != nil && !st.wipe {
 		var err error
 		if raw, ok, err = st.takeStored(key); err != nil {
 			return "", false, st.storeError("take", st.id, err)
@@ -179,8 +199,11 @@ func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 	ctx, cancel := st.phase()
 	defer cancel()
 	without := []change{{key: appendName(nil, key), kind: changeDelete}}
-	r := st.record
-	err = st.contend(ctx, &st.id, func(ctx context.Context) (done bool, err error) {
+	id, r := &st.id, st.record
+	if st.fate == fateRegenerate { // It is still stored under the id that it will leave.
+		id = &st.leaving
+	}
+	err = st.contend(ctx, id, func(ctx context.Context) (done bool, err error) {
 		if raw, ok = r.Raw(key); !ok {
 			return true, nil
 		}
@@ -190,7 +213,7 @@ func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 			return true, err
 		}
 		next.ends = r.ends
-		current, err := st.m.swapper.Swap(ctx, st.id, r, next, st.m.remaining(time.Now(), r.ends))
+		current, err := st.m.swapper.Swap(ctx, *id, r, next, st.m.remaining(time.Now(), r.ends))
 		if err != nil {
 			return true, err
 		}
@@ -205,6 +228,9 @@ func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 	}
 	if err == nil {
 		st.record = r
+		if st.fate == fateRegenerate {
+			st.left = r
+		}
 	}
 	return raw, ok, err
 }
@@ -228,6 +254,9 @@ func (st *state) refresh() error {
 		return err
 	}
 	if had && st.record == nil { // It has ended, and what was written was meant for it.
+		if st.dirty() {
+			st.drop(Event{ID: id, Reason: ReasonGone})
+		}
 		st.forget()
 		st.dropChanges()
 	}
