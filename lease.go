@@ -105,7 +105,7 @@ func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 	switch {
 	case err != nil || sent == 0:
 	case server.role != roleMaster: // it was one before a failover: what it says now is somebody else's news
-		l.renew()
+		l.renew(l.lease.Load().until.Load() != 0) // a replica has no lease to lose: that is no news
 	default:
 		l.lease.Load().extend(sent + int64(l.hold))
 	}
@@ -127,7 +127,7 @@ func (l *link) Cancel(key, command string, _ error) {
 // Delete hears what the server invalidates; nil stands for everything.
 func (l *link) Delete(keys []rueidis.RedisMessage) {
 	if keys == nil {
-		l.renew()
+		l.renew(true)
 		return
 	}
 	for i := range keys {
@@ -149,12 +149,15 @@ func (l *link) invalidated(key string) {
 }
 
 // Close hears that the connection is lost.
-func (l *link) Close(error) { l.renew() }
+func (l *link) Close(error) { l.renew(true) }
 
-// renew ends the lease and begins another that holds for nothing yet: all that was read before is worthless.
-func (l *link) renew() {
+// renew ends the lease and begins another that holds for nothing yet: all that was read before is worthless. news says
+// whether that is worth telling.
+func (l *link) renew(news bool) {
 	fresh := new(lease)
 	l.lease.Swap(fresh).end()
-	l.cache.count.flushes.Add(1)
-	wake(l.watches.news)
+	if news {
+		l.cache.count.flushes.Add(1)
+		wake(l.watches.news)
+	}
 }

@@ -250,6 +250,11 @@ func (s *RueidisStore) heartbeats() {
 // Stats returns what the store has done since it was opened, and what it holds.
 func (s *RueidisStore) Stats() RueidisStats {
 	stats := RueidisStats{InFlight: len(s.slots)}
+	select {
+	case <-s.done: // Close keeps all slots
+		stats.InFlight = 0
+	default:
+	}
 	if s.cache != nil {
 		s.cache.addTo(&stats)
 	}

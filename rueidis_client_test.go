@@ -68,6 +68,7 @@ func TestRueidisRefusesWhatBreaksItsPromises(t *testing.T) {
 		{"DisableCache", func(o *rueidis.ClientOption, _ *sess.RueidisConfig) { o.DisableCache = true }},
 		{"Dialer.KeepAlive", func(o *rueidis.ClientOption, _ *sess.RueidisConfig) { o.Dialer.KeepAlive = -1 }},
 		{"ConnWriteTimeout", func(o *rueidis.ClientOption, _ *sess.RueidisConfig) { o.ConnWriteTimeout = -1 }},
+		{"ConnLifetime", func(o *rueidis.ClientOption, c *sess.RueidisConfig) { o.ConnLifetime = time.Hour }},
 		{"RingScaleEachConn", func(o *rueidis.ClientOption, c *sess.RueidisConfig) { o.RingScaleEachConn = 8 }},
 		{"RingScaleEachConn", func(o *rueidis.ClientOption, c *sess.RueidisConfig) { c.MaxInFlight = 513 }},
 	} {
@@ -233,7 +234,6 @@ func TestRueidisRespectsHarmlessOptions(t *testing.T) {
 	option.ClientTrackingOptions = []string{"optin"}
 	option.Dialer.Timeout = 3 * time.Second
 	option.ReadBufferEachConn = 4 << 10
-	option.ConnLifetime = time.Hour
 	s := openRueidis(t, option, sess.RueidisConfig{Prefix: "mine:"})
 	id := redisID(t, "options")
 	if err := s.Set(t.Context(), id, version(t, 1), time.Hour); err != nil {

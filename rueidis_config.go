@@ -184,6 +184,7 @@ func (s *rueidisSettings) refuse(o *rueidis.ClientOption) error {
 	wrong(o.NewCacheStoreFn != nil, "NewCacheStoreFn", "got a function; want nil: the store brings its own near cache")
 	wrong(!isOptIn(o.ClientTrackingOptions), "ClientTrackingOptions",
 		"got options other than OPTIN; want none: with others the server does not report what the near cache holds")
+	wrong(o.ConnLifetime != 0, "ConnLifetime", "got a duration; want 0: when it ends, what was sent and not yet answered is sent again")
 	wrong(o.DisableAutoPipelining, "DisableAutoPipelining", "got true; want false: commands must stay in order")
 	wrong(near && o.AlwaysRESP2, "AlwaysRESP2", "got true; want false, or RueidisConfig.NoNearCache: RESP2 reports no changes")
 	wrong(near && o.DisableCache, "DisableCache", "got true; want false, or RueidisConfig.NoNearCache")

@@ -63,7 +63,9 @@ func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*Rue
 
 // NewRueidisStoreFromClient returns a store on a client of the application's, which the store does not close. It has no
 // near cache, since a client that exists cannot be made to report connection losses: every read asks the server, and
-// Watch asks it at the interval MaxStale. Of config, NearCacheBytes and NoNearCache mean nothing here.
+// Watch asks it at the interval MaxStale. Of config, NearCacheBytes and NoNearCache mean nothing here. Nor can its options
+// be seen: it must not send reads to replicas, which lag behind, nor have a ConnLifetime, since what was sent and not yet
+// answered is sent again at its end.
 func NewRueidisStoreFromClient(client rueidis.Client, config ...RueidisConfig) (*RueidisStore, error) {
 	settings, err := first(config).freeze()
 	if err != nil {
@@ -231,7 +233,7 @@ func (s *RueidisStore) look(ctx context.Context, id ID) (*Record, *lease, error)
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	for {
+	for again := false; ; {
 		f, first := s.cache.join(id, time.Now())
 		if first {
 			s.fly(ctx, f)
@@ -241,14 +243,21 @@ func (s *RueidisStore) look(ctx context.Context, id ID) (*Record, *lease, error)
 		case <-ctx.Done():
 			return nil, nil, failure("get", ctx.Err())
 		}
-		if isContext(f.err) && ctx.Err() == nil {
-			continue // it ended with the deadline of whoever made the flight
+		if ctx.Err() == nil && (isContext(f.err) || !first && !again && unanswered(f.err)) {
+			again = true
+			continue // it ended with the deadline of whoever made the flight, or with that one's last try before it
 		}
 		if f.poisoned {
 			return f.rec, nil, f.err
 		}
 		return f.rec, f.lease, f.err
 	}
+}
+
+// unanswered reports whether err says that no server has answered.
+func unanswered(err error) bool {
+	var told *RedisError
+	return unseen(err) && !errors.As(err, &told) && !errors.Is(err, ErrClosed)
 }
 
 // fly makes the flight f: one tracked read, under the deadline of its first reader.

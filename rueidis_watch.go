@@ -32,7 +32,9 @@ type watches struct {
 
 	mu    sync.Mutex
 	byID  map[ID]*redisWatch
-	looks int // under way
+	looks int    // under way
+	round uint64 // counts the checks of all
+	more  bool   // the last one found more than maxLooks: it goes on as looks end
 }
 
 // redisWatch is one session that somebody waits for. The mutex of watches guards it.
@@ -40,7 +42,8 @@ type redisWatch struct {
 	id       ID
 	told     map[*watcher]struct{}
 	lease    *lease  // of the connection that reports a change; nil: none does
-	last     *Record // what was there, to compare with when polling
+	last     *Record // what was there
+	round    uint64  // the check of all that looked at it last
 	stale    bool    // a change was reported
 	lost     bool    // the server could not be asked, and the watchers know
 	underWay bool    // it is being looked at
@@ -84,8 +87,10 @@ func (ws *watches) add(ctx context.Context, id ID, w *watcher) (stop func(), err
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if !sw.underWay {
+		// What the others have missed until now this look has seen: they must hear of it before it is taken for old.
+		missed := len(sw.told) > 1 && (sw.lost || !sameRecord(r, sw.last) || !ws.poll && sw.blind(ws.mono(time.Now())))
 		sw.lease, sw.last = l, r
-		if l == nil && !ws.poll { // it changed during the look
+		if missed || l == nil && !ws.poll { // or it changed during the look
 			sw.stale = true
 			wake(ws.news)
 		}
@@ -161,8 +166,12 @@ func (ws *watches) check(all bool) {
 	now := ws.mono(time.Now())
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
+	if all && !ws.more {
+		ws.round++
+		ws.more = true
+	}
 	for _, sw := range ws.byID {
-		blind := all && sw.blind(now)
+		blind := ws.more && sw.round != ws.round && sw.blind(now)
 		if sw.underWay || !(sw.stale || blind) {
 			continue
 		}
@@ -170,11 +179,12 @@ func (ws *watches) check(all bool) {
 			return // the end of a look wakes the loop
 		}
 		ws.looks++
-		sw.underWay = true
+		sw.underWay, sw.round = true, ws.round
 		tell := sw.stale || blind && !ws.poll && !sw.lost
 		sw.stale = false
 		ws.run.Go(func() { ws.lookAt(sw, tell) })
 	}
+	ws.more = false
 }
 
 // blind reports whether no connection would report a change. One that was just made will, though its lease holds for

@@ -54,8 +54,8 @@ type Refresher interface {
 // Watcher is a store that hears of changes made anywhere.
 type Watcher interface {
 	// Watch calls changed, from a goroutine of the store's, each time the record of id may have changed or ended,
-	// also when the store lost sight of it for a moment, until stop is called. changed must not block. One call may
-	// stand for several changes.
+	// also when the store lost sight of it for a moment, until stop is called. changed must not block,
+	// panic or close the store. One call may stand for several changes.
 	Watch(ctx context.Context, id ID, changed func()) (stop func(), err error)
 }
 
