@@ -176,8 +176,11 @@ func (b *browser) receive(method string, response *fasthttp.Response) *reply {
 	}
 	r := &reply{status: parsed.StatusCode, body: string(body), header: parsed.Header, cookies: map[string]*http.Cookie{}}
 	for _, c := range parsed.Cookies() {
-		if r.cookies[c.Name] != nil {
-			b.t.Errorf("Set-Cookie: got %s twice in one response, want once", c.Name)
+		if before := r.cookies[c.Name]; before != nil {
+			if before.Path == c.Path && before.Domain == c.Domain {
+				b.t.Errorf("Set-Cookie: got %s twice in one response, want once", c.Name)
+			}
+			continue // It is about a cookie of another path, which this browser does not have.
 		}
 		r.cookies[c.Name] = c
 		if c.MaxAge < 0 || !c.Expires.IsZero() && !c.Expires.After(time.Now()) {

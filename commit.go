@@ -40,8 +40,14 @@ func (st *state) commitAfter() {
 	}
 }
 
+// errSaveInside would have no end in BeforeSave.
+var errSaveInside = errors.New("sess: Save in a function that the session layer calls: it saves when that has returned")
+
 // save is commit in the middle of a request.
 func (st *state) save() error {
+	if st.callback != 0 {
+		return &Error{Op: "save", Err: &handlerError{errSaveInside}}
+	}
 	if st.life.Load()&(lifeRequest|lifeFrame) == lifeFrame {
 		return ErrReleased
 	}
@@ -86,6 +92,9 @@ func (st *state) conclude(last bool) error {
 	}
 	if st.err != nil {
 		return &Error{Op: "save", Err: &handlerError{st.err}}
+	}
+	if st.failed != nil {
+		return st.failed
 	}
 	if !st.loaded && !st.dirty() {
 		return nil
@@ -218,7 +227,11 @@ func (st *state) settle(op string, err error) error {
 	case errors.Is(err, ErrCorrupt):
 		reason = ReasonCorrupt
 	case isStoreFailure(err):
-		return st.storeError(op, st.id, err)
+		failure := st.storeError(op, st.id, err)
+		if !errors.Is(err, ErrConflict) { // The store may have it: a second time it would be counted twice.
+			st.failed = failure
+		}
+		return failure
 	default:
 		return &Error{Op: op, Err: err}
 	}

@@ -21,7 +21,7 @@ type Config struct {
 
 	// Keys sign the id. The first one signs, all of them verify: to rotate, put the new key in front and drop the old
 	// one when its sessions have ended. See [Keys], [SHA256Key], [SHA1Key].
-	// Default: a random key of this process, with the default Store only.
+	// Default: a random key of this process, with a [MemoryStore] only.
 	Keys []Key
 
 	// DangerouslyShortKeys admits keys shorter than 16 bytes, which can be guessed. For Koa apps that have them.
@@ -38,7 +38,7 @@ type Config struct {
 	TTL time.Duration
 
 	// TTLFunc gives a session's TTL at each save. 0 leaves it to the cookie, as an unset TTL does; a negative one ends
-	// the session. Set TTL or TTLFunc, not both. Default: nil.
+	// the session. It must only read. Set TTL or TTLFunc, not both. Default: nil.
 	TTLFunc func(s Session) time.Duration
 
 	// Lifetime bounds a session's life from its creation, however often it is saved or renewed. Default: no bound.
@@ -111,8 +111,8 @@ func (c Config) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("sess: Config."+format, args...)) }
 
-	if len(c.Keys) == 0 && c.Store != nil && !c.Cookie.DangerouslyUnsigned {
-		wrong("Keys: none; want at least one when Store is set, or sessions end when the process does")
+	if _, memory := c.Store.(*MemoryStore); len(c.Keys) == 0 && c.Store != nil && !memory && !c.Cookie.DangerouslyUnsigned {
+		wrong("Keys: none; want at least one where the Store outlives the process, or its sessions do not")
 	}
 	errs = append(errs, validateKeys(c.Keys, c.DangerouslyShortKeys)...)
 	errs = append(errs, c.Cookie.withDefaults().validate(!c.Cookie.DangerouslyUnsigned)...)

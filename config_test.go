@@ -42,7 +42,7 @@ func TestEveryMistakeInAConfigIsRefused(t *testing.T) {
 		config sess.Config
 		want   []string
 	}{
-		{sess.Config{Store: sess.NewMemoryStore()}, []string{"Keys", "none", "at least one"}},
+		{sess.Config{Store: newSpyStore()}, []string{"Keys", "none", "at least one"}},
 		{sess.Config{Keys: sess.Keys("0123456789abcde")}, []string{"Keys[0]", "15 bytes", "16", "DangerouslyShortKeys"}},
 		{sess.Config{Keys: sess.Keys(testKey, "")}, []string{"Keys[1]", "empty"}},
 		{sess.Config{Keys: []sess.Key{{}}}, []string{"Keys[0]", "empty"}},

@@ -3,6 +3,7 @@ package sess_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/fibersess/sess"
+	"github.com/fibersess/sess/sesstest"
 )
 
 var errStore = errors.New("the server at 10.0.0.1 is on fire")
@@ -268,4 +270,120 @@ func TestAHandlersErrorSavesAndKeepsTheCookie(t *testing.T) {
 		t.Errorf("a failing handler: got %d Set-Cookie lines, want 2", len(r.setCookie))
 	}
 	wantReply(t, "what it wrote", c.get("/user"), 200, "bob")
+}
+
+// TestASaveWhoseOutcomeIsUnknownIsNotMadeAgain loses the answer to a Save: the store has it. What the commit would save
+// on top of the record of before would be counted twice.
+func TestASaveWhoseOutcomeIsUnknownIsNotMadeAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		fresh  bool // a new session
+		after  func(s sess.Session, err error) error
+		status int
+		want   string
+	}{
+		"returned":           {false, func(_ sess.Session, err error) error { return err }, 503, "true 2"},
+		"ignored":            {false, func(sess.Session, error) error { return nil }, 503, "true 2"},
+		"tried again":        {false, func(s sess.Session, _ error) error { return s.Save() }, 503, "true 2"},
+		"refreshed":          {false, func(s sess.Session, _ error) error { return s.Refresh() }, 503, "true 2"},
+		"discarded":          {false, func(s sess.Session, _ error) error { s.Discard(); return nil }, 200, "true 2"},
+		"destroyed":          {false, func(s sess.Session, _ error) error { s.Destroy(); return nil }, 200, "false 0"},
+		"of a new session":   {true, func(sess.Session, error) error { return nil }, 503, "false 0"},
+		"of a new, returned": {true, func(_ sess.Session, err error) error { return err }, 503, "false 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			faulty := sesstest.NewFaulty(sess.NewMemoryStore())
+			app := routed(sess.Config{Store: faulty.Store()}, routes{
+				"up": func(_ *fiber.Ctx, s sess.Session) error {
+					sess.Update(s, "n", func(n int, _ bool) int { return n + 1 })
+					return nil
+				},
+				"act": func(_ *fiber.Ctx, s sess.Session) error {
+					sess.Update(s, "n", func(n int, _ bool) int { return n + 1 })
+					faulty.Lose(sesstest.Swap, 1)
+					err := s.Save()
+					if !errors.Is(err, sesstest.ErrInjected) {
+						t.Errorf("Save: got %v, want the store's error", err)
+					}
+					return c.after(s, err)
+				},
+				"n": func(c *fiber.Ctx, s sess.Session) error {
+					n, _ := sess.Get[int](s, "n")
+					return c.SendString(fmt.Sprint(s.Exists(), n))
+				},
+			})
+			client := newClient(app)
+			if !c.fresh {
+				client.get("/up")
+			}
+			r := client.get("/act")
+			if r.status != c.status {
+				t.Errorf("status: got %d, want %d", r.status, c.status)
+			}
+			if name != "destroyed" {
+				wantNoCookie(t, name, r)
+			}
+			wantReply(t, "the session afterwards", client.get("/n"), 200, c.want)
+		})
+	}
+}
+
+// TestWrapKeepsWhatASessionOwesWhenTheSaveFails: the record has its new id, which the client must hear of.
+func TestWrapKeepsWhatASessionOwesWhenTheSaveFails(t *testing.T) {
+	m, err := sess.NewManager(sess.Config{Keys: sess.Keys(clientKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := m.Wrap(func(ctx *fasthttp.RequestCtx) {
+		s := m.FromRequest(ctx)
+		ctx.SetBodyString("half an answer")
+		ctx.SetContentType("text/html")
+		sess.Set(s, "user", "ann")
+		if err := s.Save(); err != nil {
+			t.Errorf("Save: got %v, want nil", err)
+		}
+		sess.Set(s, "bad", make(chan int))
+	})
+	var ctx fasthttp.RequestCtx
+	handler(&ctx)
+	h := &ctx.Response.Header
+	if ctx.Response.StatusCode() != 500 || string(ctx.Response.Body()) != "Internal Server Error" || !strings.HasPrefix(string(h.ContentType()), "text/plain") {
+		t.Errorf("got %d %q of type %s, want 500 Internal Server Error as text/plain", ctx.Response.StatusCode(), ctx.Response.Body(), h.ContentType())
+	}
+	if len(h.PeekCookie("koa.sid")) == 0 || len(h.PeekCookie("koa.sid.sig")) == 0 || string(h.Peek("Cache-Control")) != "no-store" || string(h.Peek("Vary")) != "Cookie" {
+		t.Errorf("got the header %s, want both cookies, no-store and Vary", h.Header())
+	}
+}
+
+// TestADestroyThatComesTooLateSaysSo: by middleware outside of ours.
+func TestADestroyThatComesTooLateSaysSo(t *testing.T) {
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Use(func(c *fiber.Ctx) error {
+		err := c.Next()
+		if c.Path() == "/late" {
+			s := sess.From(c)
+			s.Destroy()
+			if got := s.Err(); !errors.Is(got, sess.ErrCommitted) {
+				t.Errorf("Err after a Destroy after the save: got %v, want ErrCommitted", got)
+			}
+		}
+		return err
+	})
+	app.Mount("/", routed(sess.Config{}, routes{"late": func(_ *fiber.Ctx, s sess.Session) error { s.Exists(); return nil }}))
+	c := newClient(app)
+	c.get("/login")
+	c.get("/late")
+	wantReply(t, "the session afterwards", c.get("/user"), 200, "ann")
+}
+
+func TestASaveInsideOfACallbackIsRefused(t *testing.T) {
+	var err error
+	config := sess.Config{BeforeSave: func(_ *fasthttp.RequestCtx, s sess.Session) error {
+		err = s.Save()
+		return nil
+	}}
+	c := newClient(routed(config, nil))
+	if r := c.get("/login"); r.status != 200 || err == nil {
+		t.Errorf("a Save in BeforeSave: got status %d and the error %v, want 200 and an error", r.status, err)
+	}
+	wantReply(t, "the session afterwards", c.get("/user"), 200, "ann")
 }

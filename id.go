@@ -19,7 +19,7 @@ var errBadID = errors.New("sess: id: not 1 to 63 cookie-safe bytes (RFC 6265 coo
 //
 // An id is a secret: whoever has it (and its signature) has the session. Formatting one in any way, with fmt or
 // log/slog, prints eight characters of a hash instead, which are the same for the same id on every node. [ID.Value]
-// reveals the id.
+// reveals the id. (Of an unexported field of another struct fmt prints the bytes: it may not call methods there.)
 type ID struct {
 	b [maxIDLen]byte
 	n uint8 // last: in front it would leave every read of b unaligned, a third of a look-up's time

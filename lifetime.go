@@ -1,6 +1,7 @@
 package sess
 
 import (
+	"strings"
 	"time"
 )
 
@@ -17,11 +18,18 @@ func (m *Manager) lifespan(now time.Time, created int64, c *Cookie, ttl time.Dur
 	ends := int64(0)
 	switch {
 	case ttl != 0:
-		ends = ms + min(ttl, maxTTL).Milliseconds()
-	case !c.Expires.IsZero():
-		ends = min(c.Expires.UnixMilli(), ms+maxTTL.Milliseconds())
+		ends = ms + milliseconds(min(ttl, maxTTL))
+	case !c.Expires.IsZero(): // It may be anything, also what no number of milliseconds holds.
+		switch latest := now.Add(maxTTL); {
+		case c.Expires.Before(now):
+			ends = ms
+		case c.Expires.After(latest):
+			ends = latest.UnixMilli()
+		default:
+			ends = c.Expires.UnixMilli()
+		}
 	case c.MaxAge != 0:
-		ends = ms + min(c.MaxAge, maxTTL).Milliseconds()
+		ends = ms + milliseconds(min(c.MaxAge, maxTTL))
 	default:
 		ends = ms + defaultTTL.Milliseconds()
 	}
@@ -30,6 +38,9 @@ func (m *Manager) lifespan(now time.Time, created int64, c *Cookie, ttl time.Dur
 	}
 	return span{ends: ends, ttl: time.Duration(max(ends-ms, 0)) * time.Millisecond}
 }
+
+// milliseconds returns d in milliseconds, rounded up: what is positive is not nothing.
+func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
 // over reports whether a record has ended at now, by its own word or by the bound on its life.
 func (m *Manager) over(r *Record, now time.Time) bool {
@@ -120,6 +131,18 @@ func (st *state) pay() {
 		return
 	}
 	m.cookies.write(h, c, id, st.signature(id), st.overTLS(), left)
+	if st.arrived == nil || !st.arrived.cookie && !r.cookie {
+		return
+	}
+	// The browser would go on sending the cookie that it has beside one of another path, and first if its path is longer.
+	if old := m.options(st.arrived, &st.goneOpts); !old.sameCookie(c) {
+		m.cookies.expireBeside(h, old, st.overTLS())
+	}
+}
+
+// sameCookie reports whether a browser takes a cookie of c for one of other, RFC 6265 section 5.3 step 11.
+func (c *Cookie) sameCookie(other *Cookie) bool {
+	return c.Path == other.Path && strings.EqualFold(c.Domain, other.Domain) && c.Partitioned == other.Partitioned
 }
 
 // signature returns the signature of id if the request has brought it and the first key has made it.

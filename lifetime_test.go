@@ -1,8 +1,13 @@
 package sess_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,7 +54,9 @@ func TestASessionEndsWhenItsSettingsSay(t *testing.T) {
 		{name: "TTLFunc leaves it to MaxAge", config: sess.Config{TTLFunc: always(0), Cookie: sess.Cookie{MaxAge: time.Hour}}, want: time.Hour, maxAge: 3600},
 		{name: "TTLFunc leaves it to nobody", config: sess.Config{TTLFunc: always(0)}, want: day},
 		{name: "TTLFunc is huge", config: sess.Config{TTLFunc: always(math.MaxInt64)}, want: 100 * 365 * day},
-		{name: "TTLFunc gives less than a millisecond more than one", config: sess.Config{TTLFunc: always(time.Millisecond + 1)}, want: time.Millisecond},
+		{name: "TTLFunc gives less than a millisecond more than one", config: sess.Config{TTLFunc: always(time.Hour + 1)}, want: time.Hour + time.Millisecond},
+		{name: "TTLFunc gives a part of a millisecond", config: sess.Config{TTLFunc: always(time.Hour + time.Microsecond)}, want: time.Hour + time.Millisecond},
+		{name: "its own MaxAge of less than a second more", do: own(t, func() sess.Cookie { return sess.Cookie{MaxAge: time.Hour - 1} }), want: time.Hour, maxAge: 3600},
 		{name: "its own MaxAge", do: own(t, func() sess.Cookie { return sess.Cookie{MaxAge: time.Hour} }), want: time.Hour, maxAge: 3600},
 		{name: "its own Expires", do: own(t, func() sess.Cookie { return sess.Cookie{Expires: time.Now().Add(time.Hour)} }), want: time.Hour, maxAge: 3600},
 		{name: "its own Expires before its MaxAge", do: own(t, func() sess.Cookie {
@@ -271,4 +278,70 @@ func TestASessionsOwnCookieOptionsHoldForEveryLaterCookieOfIt(t *testing.T) {
 			t.Errorf("after a refused SetCookie: got domain %q, want the one before", got)
 		}
 	}).forbidCookie(t, "a refused SetCookie")
+}
+
+// TestLifetimeEndsWhatKoaBegan: a record without a beginning, that is only read, must not live for ever.
+func TestLifetimeEndsWhatKoaBegan(t *testing.T) {
+	for name, config := range map[string]sess.Config{
+		"Koa":              {Koa: true},
+		"Koa, rolling":     {Koa: true, Rolling: true, RollingAlways: true},
+		"foreign":          {},
+		"foreign, Rolling": {Rolling: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := sess.NewMemoryStore()
+				id, err := sess.ParseID("a-session-of-koa-of-32-characters")
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, err := sess.ParseRecord(`{"cookie":{"path":"/","maxAge":86400000},"user":"ann"}`)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := store.Set(t.Context(), id, r.WithExpires(time.Now().Add(24*time.Hour)), 24*time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				config.Store, config.Lifetime = store, time.Hour
+				c := newClient(routed(config, nil)).holding(id.Value())
+				if config.Koa {
+					mac := hmac.New(sha1.New, []byte(clientKey))
+					mac.Write([]byte("koa.sid=" + id.Value()))
+					c.jar["koa.sid.sig"] = base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+				}
+				for minutes := 0; minutes < 60; minutes += 20 {
+					wantReply(t, fmt.Sprintf("after %d minutes", minutes), c.get("/user"), 200, "ann")
+					time.Sleep(20 * time.Minute)
+				}
+				wantReply(t, "after an hour", c.get("/user"), 200, "")
+			})
+		})
+	}
+}
+
+// TestARecordWithoutRoomForItsEndIsRenewedAllTheSame: by the store's TTL alone.
+func TestARecordWithoutRoomForItsEndIsRenewedAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sess.NewMemoryStore()
+		id, err := sess.ParseID("a-session-of-koa-of-32-characters")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := `{"user":"ann","x":"` + strings.Repeat("x", 980-22) + `"}`
+		r, err := sess.ParseRecord(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Set(t.Context(), id, r.WithExpires(time.Now().Add(time.Hour)), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		config := sess.Config{Store: store, TTL: time.Hour, Rolling: true, RollingAlways: true, MaxRecordBytes: len(text)}
+		c := newClient(routed(config, nil)).holding(id.Value())
+		for range 4 {
+			time.Sleep(40 * time.Minute)
+			wantReply(t, "a session in use", c.get("/user"), 200, "ann")
+		}
+		time.Sleep(61 * time.Minute)
+		wantReply(t, "an hour after the last use", c.get("/user"), 200, "")
+	})
 }

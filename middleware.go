@@ -108,8 +108,11 @@ func (m *Manager) Wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	}
 	return func(ctx *fasthttp.RequestCtx) {
 		if err := m.wrapped(ctx, next); err != nil {
-			status := statusOf(err)
-			ctx.Error(http.StatusText(status), status)
+			status := statusOf(err) // Not with ctx.Error, which would take away what the session owes the client.
+			ctx.Response.ResetBody()
+			ctx.SetStatusCode(status)
+			ctx.SetContentType("text/plain; charset=utf-8")
+			ctx.SetBodyString(http.StatusText(status))
 		}
 	}
 }

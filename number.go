@@ -49,18 +49,26 @@ func parseUnsigned(raw string) (n uint64, ok bool) {
 	return n, ok && (!negative || n == 0)
 }
 
-// parseFloat returns the number that the JSON value raw is, if a float64 holds it. Whole numbers of 64 bits are taken
-// at their digits: 2^53+1 is none of them. Any other number is the float64 nearest to it, as in JavaScript.
+// parseFloat returns the number that the JSON value raw is, if a float64 holds it, or if raw is how JavaScript and
+// encoding/json write that float64: the shortest digits that name it, and zeros. 1152921504606847000 is 2^60.
 func parseFloat(raw string) (f float64, ok bool) {
+	f, ok = parseExactFloat(raw)
+	if !ok && len(raw) >= len("9007199254740993") {
+		var room [32]byte
+		ok = string(strconv.AppendFloat(room[:0], f, 'f', -1, 64)) == raw
+	}
+	return f, ok
+}
+
+// parseExactFloat returns the number that the JSON value raw is, if a float64 holds it. Whole numbers of 64 bits are
+// taken at their digits: 2^53+1 is none of them. Any other number is the float64 nearest to it, as in JavaScript.
+func parseExactFloat(raw string) (f float64, ok bool) {
 	negative, abs, ok := parseInteger(raw)
 	if ok {
-		if bits.Len64(abs)-bits.TrailingZeros64(abs) > 53 {
-			return 0, false
-		}
 		if f = float64(abs); negative {
 			f = -f
 		}
-		return f, true
+		return f, bits.Len64(abs)-bits.TrailingZeros64(abs) <= 53
 	}
 	if raw == "" || raw[0] != '-' && !isDigit(raw[0]) {
 		return 0, false
@@ -127,7 +135,7 @@ func parseAnyInteger(raw string, sign bool) (negative bool, abs uint64, ok bool)
 	return sign, abs, ok
 }
 
-// splitExponent returns where the exponent of a number begins and what it is. Beyond 2^30 it no longer matters: no
+// splitExponent returns where the exponent of a number begins and what it is. Beyond 2^26 it no longer matters: no
 // value holds as many digits.
 func splitExponent(raw string) (at, exponent int) {
 	for at < len(raw) && raw[at] != 'e' && raw[at] != 'E' {
@@ -141,7 +149,7 @@ func splitExponent(raw string) (at, exponent int) {
 	if negative || digits[0] == '+' {
 		digits = digits[1:]
 	}
-	for i := 0; i < len(digits) && exponent < 1<<30; i++ {
+	for i := 0; i < len(digits) && exponent < 1<<26; i++ {
 		exponent = exponent*10 + int(digits[i]-'0')
 	}
 	if negative {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,31 @@ func TestNumberIsReadByEveryTypeThatHoldsItExactly(t *testing.T) {
 	reads(t, raw, 0)
 }
 
+func TestAFloatIsReadAsJavaScriptWritesIt(t *testing.T) {
+	for raw, want := range map[string]float64{
+		"1152921504606847000":  1 << 60,
+		"-1152921504606847000": -1 << 60,
+		"1795434509705000000":  1795434509705000000,
+		"18446744073709552000": 1 << 64,
+		"9007199254740992":     1 << 53,
+	} {
+		if got, ok := decodeValue[float64](raw); !ok || got != want {
+			t.Errorf("%s: got %v, %v, want %v, true", raw, got, ok, want)
+		}
+		if got, _ := decodeValue[any](raw); got != json.Number(raw) && got != want {
+			t.Errorf("%s as any: got %v, want the digits or the number", raw, got)
+		}
+	}
+	for _, raw := range []string{"9007199254740993", "1152921504606846977", "1152921504606847001", "1795434509705000001"} {
+		if got, ok := decodeValue[float64](raw); ok {
+			t.Errorf("%s: got %v, true, want false: no float64 is written so", raw, got)
+		}
+	}
+	if got, _ := decodeValue[any]("1152921504606847000"); got != json.Number("1152921504606847000") {
+		t.Errorf("as any: got %v, want the digits: it may be a whole number of somebody's", got)
+	}
+}
+
 func TestAnyKeepsIntegersThatAFloatCannotHold(t *testing.T) {
 	const raw = `{"a":[9007199254740993,9007199254740992,1e400,0.1],"b":18446744073709551615}`
 	want := map[string]any{
@@ -107,7 +133,7 @@ func FuzzValue(f *testing.F) {
 		if got, ok := decodeValue[int64](encode(t, n)); !ok || got != n {
 			t.Fatalf("%d: got %d, %v", n, got, ok)
 		}
-		if got, ok := decodeValue[float64](encode(t, n)); ok != (big.NewInt(n).Cmp(floatToBig(float64(n))) == 0) {
+		if got, ok := decodeValue[float64](encode(t, n)); ok != (big.NewInt(n).Cmp(floatToBig(float64(n))) == 0 || strconv.FormatFloat(float64(n), 'f', -1, 64) == strconv.FormatInt(n, 10)) {
 			t.Fatalf("%d as a float64: got %v, %v", n, got, ok)
 		}
 		x := math.Float64frombits(bits)

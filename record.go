@@ -31,7 +31,8 @@ const (
 // Record is a stored session: one JSON object, whose members are the session's keys. It is immutable and safe for
 // concurrent use; stores, caches and requests share it. A nil Record and the zero Record are the empty object.
 //
-// What a session holds is nobody else's business: formatting a Record with fmt or log/slog prints its size only.
+// What a session holds is nobody else's business: formatting a Record with fmt or log/slog prints its size only. (Where
+// it stands by value in an unexported field of another struct, fmt prints it all: keep a pointer.)
 type Record struct {
 	data    string // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
 	created int64  // Unix milliseconds; 0: unknown

@@ -13,7 +13,9 @@ func (st *state) renew() {
 	if st.record == nil {
 		return
 	}
-	if !st.m.config.Rolling || !st.extend() {
+	// Whose beginning is unknown, since Koa has written it, has it noted with the first load: Lifetime counts from there.
+	begins := st.m.config.Lifetime > 0 && st.record.created == 0
+	if !st.m.config.Rolling && !begins || !st.extend(begins) {
 		if st.signed && st.jar.key > 0 && st.due == dueNothing {
 			st.owe(st.lasts())
 		}
@@ -28,8 +30,9 @@ func (st *state) lasts() int64 {
 	return time.Now().Add(defaultTTL).UnixMilli()
 }
 
-// extend moves the session's end, and reports whether it settled what the response owes.
-func (st *state) extend() bool {
+// extend moves the session's end, and reports whether it settled what the response owes. If begins is set it stores the
+// record in any case, for the sake of its beginning, and without Rolling moves the end to no later time.
+func (st *state) extend(begins bool) bool {
 	m := st.m
 	ttl := st.ttl()
 	if st.orphaned() {
@@ -38,10 +41,13 @@ func (st *state) extend() bool {
 	at := time.Now()
 	opts := st.options(st.record)
 	life := m.lifespan(at, st.created, opts, ttl)
-	if life.ttl <= 0 || life.ends <= st.record.ends {
+	if ends := st.record.ends; begins && !m.config.Rolling && ends != 0 && ends < life.ends {
+		life = span{ends: ends, ttl: m.remaining(at, ends)}
+	}
+	if life.ttl <= 0 || life.ends <= st.record.ends && !begins {
 		return false
 	}
-	if passed := life.ends - st.record.ends; !m.config.RollingAlways && st.record.ends != 0 &&
+	if passed := life.ends - st.record.ends; !begins && !m.config.RollingAlways && st.record.ends != 0 &&
 		float64(passed) < m.config.RollingThreshold*float64(life.ttl.Milliseconds()) {
 		return false
 	}
@@ -70,12 +76,16 @@ func (st *state) extend() bool {
 func (st *state) touch(ctx context.Context, life span) (winner *Record, err error) {
 	m := st.m
 	h := header{created: st.created, ends: m.stored(life.ends)}
-	next, scratch, err := merge(st.record, false, nil, h, maxMaxRecordBytes, st.scratch)
+	next, scratch, err := merge(st.record, false, nil, h, m.config.MaxRecordBytes, st.scratch)
 	st.scratch = scratch
-	if err != nil {
+	switch {
+	case err == nil:
+		next.ends = life.ends
+	case errors.Is(err, ErrTooLarge) && st.record.header() == "": // No room to say when: the store's TTL does.
+		next = st.record.WithExpires(time.UnixMilli(life.ends))
+	default:
 		return nil, err
 	}
-	next.ends = life.ends
 	if m.swapper == nil {
 		return next, m.store.Set(ctx, st.id, next, life.ttl)
 	}

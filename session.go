@@ -19,7 +19,7 @@ type Session struct {
 }
 
 // Get returns the value under key. ok is false if there is none, or if it is not a T: a number is every numeric type
-// that holds it exactly, everything else is what encoding/json makes of it. The value may be kept after the request.
+// that holds it exactly (or the float64 that is written so: 2^60 in JavaScript as 1152921504606847000), everything else is what encoding/json makes of it. The value may be kept after the request.
 func Get[T any](s Session, key string) (value T, ok bool) {
 	raw, ok := s.raw(key)
 	if !ok {
@@ -30,7 +30,8 @@ func Get[T any](s Session, key string) (value T, ok bool) {
 
 // Set puts value under key, whatever its type: scalars, strings, byte slices and times without an allocation, all
 // else as encoding/json writes it. The value is copied at once. If it cannot be encoded, or if key is "cookie" or
-// "$", nothing is written, [Session.Err] says so, and the save will fail with that error.
+// "$", nothing is written, [Session.Err] says so, and the save will fail with that error. A value's own encoding must
+// not use the session.
 func Set[T any](s Session, key string, value T) {
 	if !s.enterToWrite() {
 		return
@@ -185,7 +186,8 @@ func (s Session) SetCookie(c Cookie) error {
 // Save stores the session now and not at the end of the request; the cookie is sent with the response as always.
 // Nothing is stored if nothing has changed. After the middleware has returned, Save still stores changes of a session
 // that exists; for a new one the error is ErrCommitted then, since its cookie can no longer be sent. It is ErrReleased
-// where the request was reset before anything was stored.
+// where the request was reset before anything was stored. When the store fails it may have stored the session or not,
+// so nothing saves it a second time: the request fails with the same error, unless Destroy ends the session.
 func (s Session) Save() error {
 	if !s.enter() {
 		return ErrReleased

@@ -435,8 +435,8 @@ func TestRule08TheCookieHasTheOptionsThatWereStored(t *testing.T) {
 	}).Handler())
 	b.get("/login")
 	lines := b.get("/act").header["Set-Cookie"]
-	if len(lines) != 2 || !strings.Contains(lines[0], "path=/stored;") {
-		t.Errorf("got the cookies %q, want two of the path that Save stored", lines)
+	if len(lines) != 4 || !strings.Contains(lines[0], "path=/stored;") || !strings.Contains(lines[2], "path=/;") {
+		t.Errorf("got the cookies %q, want two of the path that Save stored, and two to remove those of before", lines)
 	}
 }
 
@@ -559,5 +559,44 @@ func TestARefreshThatFindsNothingTellsWhatItDrops(t *testing.T) {
 		if len(dropped) != drops || drops == 1 && dropped[0].Reason != sess.ReasonGone {
 			t.Errorf("%s: told to be dropped: got %v, want %d with the reason gone", path, dropped, drops)
 		}
+	}
+}
+
+// TestAMovedCookieDoesNotHideTheNewOne has a jar that knows paths: a browser sends the cookie of the longer path first.
+func TestAMovedCookieDoesNotHideTheNewOne(t *testing.T) {
+	set := func(s sess.Session, path string) {
+		if err := s.SetCookie(sess.Cookie{Path: path}); err != nil {
+			t.Errorf("SetCookie with the path %s: got %v, want nil", path, err)
+		}
+	}
+	acts := map[string]func(s sess.Session){
+		"destroyed and begun anew": func(s sess.Session) { s.Destroy(); sess.Set(s, "user", "bob") },
+		"moved and renewed":        func(s sess.Session) { set(s, "/"); s.Regenerate(); sess.Set(s, "user", "bob") },
+		"moved, renewed later":     func(s sess.Session) { set(s, "/"); sess.Set(s, "user", "bob") },
+	}
+	for name, act := range acts {
+		base := serveApp(t, routed(sess.Config{}, routes{
+			"app/enter": func(_ *fiber.Ctx, s sess.Session) error {
+				set(s, "/app")
+				sess.Set(s, "user", "ann")
+				return nil
+			},
+			"app/act":   func(_ *fiber.Ctx, s sess.Session) error { act(s); return nil },
+			"app/renew": func(_ *fiber.Ctx, s sess.Session) error { s.Regenerate(); return nil },
+			"app/user": func(c *fiber.Ctx, s sess.Session) error {
+				user, _ := sess.Get[string](s, "user")
+				return c.SendString(user)
+			},
+		}))
+		browser := newHTTPClient(t)
+		fetch(t, browser, base+"/app/enter")
+		wantReply(t, name+": a session of its own path", fetch(t, browser, base+"/app/user"), 200, "ann")
+		wantReply(t, name+": and elsewhere", fetch(t, browser, base+"/user"), 200, "")
+		fetch(t, browser, base+"/app/act")
+		if name == "moved, renewed later" {
+			fetch(t, browser, base+"/app/renew")
+		}
+		wantReply(t, name+": under the old path", fetch(t, browser, base+"/app/user"), 200, "bob")
+		wantReply(t, name+": and elsewhere", fetch(t, browser, base+"/user"), 200, "bob")
 	}
 }

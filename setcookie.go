@@ -67,18 +67,26 @@ func (w *cookieWriter) write(h *fasthttp.ResponseHeader, c *Cookie, id *ID, sig 
 	if maxAge != 0 {
 		end = strconv.AppendInt(append(end, "; max-age="...), wholeSeconds(maxAge), 10)
 	}
-	w.set(h, c.attributes(secure), id.b[:id.n], sig, end)
+	w.set(h, c.attributes(secure), id.b[:id.n], sig, end, false)
 }
 
 // expire tells the browser to drop both cookies. It finds them by name, domain and path (and partition), and takes
 // orders about Secure ones only from a response that says Secure: hence all the attributes. The expiry is an instant
 // in the past and not Max-Age=0, since every browser there ever was obeys the former.
 func (w *cookieWriter) expire(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
-	w.set(h, c.attributes(secure), nil, nil, []byte("; expires=Thu, 01 Jan 1970 00:00:00 GMT"))
+	w.set(h, c.attributes(secure), nil, nil, []byte(longAgo), false)
 }
 
-// set sets both cookies: their values, when they end, and what else they say.
-func (w *cookieWriter) set(h *fasthttp.ResponseHeader, a attributes, id, sig, end []byte) {
+// expireBeside is expire for cookies of another path or domain than those that are set in h, which stay.
+func (w *cookieWriter) expireBeside(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
+	w.set(h, c.attributes(secure), nil, nil, []byte(longAgo), true)
+}
+
+const longAgo = "; expires=Thu, 01 Jan 1970 00:00:00 GMT"
+
+// set sets both cookies: their values, when they end, and what else they say. Unless beside, it takes away others of
+// their names.
+func (w *cookieWriter) set(h *fasthttp.ResponseHeader, a attributes, id, sig, end []byte, beside bool) {
 	l := w.pool.Get().(*cookieScratch)
 	defer w.pool.Put(l)
 	var text []byte
@@ -91,18 +99,20 @@ func (w *cookieWriter) set(h *fasthttp.ResponseHeader, a attributes, id, sig, en
 		l.own = a.appendTo(l.own[:0], &l.cookie)
 		text = l.own
 	}
-	l.replace(h, w.name, id, end, text)
+	l.put(h, w.name, id, end, text, beside)
 	if w.keys != nil {
-		l.replace(h, w.sigName, sig, end, text)
+		l.put(h, w.sigName, sig, end, text, beside)
 	}
 }
 
-// replace sets one cookie in h. fasthttp's SetCookie would replace only the first of several lines that a handler has
+// put sets one cookie in h. fasthttp's SetCookie would replace only the first of several lines that a handler has
 // added under this name by hand.
-func (l *cookieScratch) replace(h *fasthttp.ResponseHeader, name string, value, end, attributes []byte) {
+func (l *cookieScratch) put(h *fasthttp.ResponseHeader, name string, value, end, attributes []byte, beside bool) {
 	l.line = append(append(append(l.line[:0], name...), '='), value...)
 	l.line = append(append(l.line, end...), attributes...)
-	h.DelCookie(name)
+	if !beside {
+		h.DelCookie(name)
+	}
 	h.SetCanonical(setCookieField, l.line) // which adds a cookie, whatever it does to other fields
 }
 

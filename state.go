@@ -71,6 +71,9 @@ type work struct {
 	discarded bool
 	unsaved   bool // written since committed
 	err       error
+	failed    error // of a save: what the store made of it is not known, so it must not be made again
+
+	arrived *Record // as the request found it
 
 	wipe       bool
 	changes    []change

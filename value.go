@@ -322,7 +322,7 @@ func parseAnyAs[T any](raw string) (t T, ok bool) {
 func plainNumbers(v any) any {
 	switch x := v.(type) {
 	case json.Number:
-		if f, ok := parseFloat(string(x)); ok {
+		if f, ok := parseExactFloat(string(x)); ok {
 			return f
 		}
 	case []any:

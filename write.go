@@ -155,8 +155,10 @@ func (st *state) destroy() {
 	case st.renewed:
 		st.fate, st.leaving = fateDestroy, *st.presented()
 	}
-	st.renewed, st.forced = false, false
-	st.err = nil
+	st.renewed, st.forced, st.failed = false, false, nil
+	if !errors.Is(st.err, ErrCommitted) {
+		st.err = nil
+	}
 	st.forget()
 	st.dropChanges()
 }
