@@ -26,7 +26,8 @@ type Cookie struct {
 	Domain string
 
 	// MaxAge is how long browsers keep the cookies, in whole seconds rounded up, 400 days at most, which is the most
-	// that browsers grant. Default: 0, until the browser is closed.
+	// that browsers grant; with a Config.TTL it only says that they keep them, and the TTL how long. Default: 0, until
+	// the browser is closed.
 	MaxAge time.Duration
 
 	// Expires is the instant at which this one session ends, for a session's own Cookie; it is taken before MaxAge.
