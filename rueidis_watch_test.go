@@ -94,8 +94,10 @@ func TestAJoinedReaderTriesForItself(t *testing.T) {
 	id := redisID(t, "joined")
 	put(server, id, version(t, 1))
 	proxy.Refuse(true)
+	flushes := s.Stats().Flushes
 	proxy.Reset()
-	first, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	eventually(t, "the loss is noticed", func() bool { return s.Stats().Flushes > flushes }) // a read lost with it is not joined
+	first, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	ended := make(chan error)
 	go func() {
@@ -103,7 +105,7 @@ func TestAJoinedReaderTriesForItself(t *testing.T) {
 		ended <- err
 	}()
 	eventually(t, "the first reader waits", func() bool { return s.Stats().InFlight > 0 })
-	second, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	second, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	joined := make(chan error)
 	go func() {
