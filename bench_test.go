@@ -69,7 +69,7 @@ type replay struct {
 }
 
 // newReplay makes a request with the cookies given, and serves it once to warm the pools. The header is read from
-// bytes as from a connection: one that was put together by calls holds its cookies in another form, see findCookies.
+// bytes as from a connection: one that was put together by calls holds its cookies in another form, see presented.find.
 func newReplay(t testing.TB, app *fiber.App, cookies string) *replay {
 	t.Helper()
 	r := &replay{serve: app.Handler()}
