@@ -3,8 +3,6 @@
 package sess_test
 
 import (
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
@@ -102,19 +100,4 @@ func TestAllocationsAndCommandsOfACachedRequestOnRedis(t *testing.T) {
 	if got := store.Stats().Misses - misses; got != 0 {
 		t.Errorf("one value updated: got %d reads of their own, want 0", got)
 	}
-}
-
-// calls returns how many commands of that name the server has executed.
-func calls(t *testing.T, server *redistest.Server, command string) int {
-	t.Helper()
-	stat := server.Info("commandstats")["cmdstat_"+command]
-	if stat == "" {
-		return 0
-	}
-	count, _, _ := strings.Cut(strings.TrimPrefix(stat, "calls="), ",")
-	n, err := strconv.Atoi(count)
-	if err != nil {
-		t.Fatalf("INFO commandstats: %q: %v", stat, err)
-	}
-	return n
 }

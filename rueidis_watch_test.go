@@ -3,6 +3,8 @@ package sess_test
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -125,11 +127,25 @@ func TestAJoinedReaderTriesForItself(t *testing.T) {
 func TestNothingIsCountedThatDidNotHappen(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3, 1)
 	s := openRueidis(t, addresses(cluster.Addrs()...), sess.RueidisConfig{MaxStale: 200 * time.Millisecond})
-	time.Sleep(400 * time.Millisecond) // the first heartbeats
+	heard := func(heartbeats int) func() bool { // by each server, the replicas too
+		var began []int
+		for _, n := range cluster.Nodes {
+			began = append(began, calls(t, n, "hello"))
+		}
+		return func() bool {
+			for i, n := range cluster.Nodes {
+				if calls(t, n, "hello") < began[i]+heartbeats {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	eventually(t, "all servers hear heartbeats", heard(2))
 	before := s.Stats().Flushes
-	time.Sleep(time.Second)
+	eventually(t, "they hear five more", heard(5))
 	if after := s.Stats().Flushes; after != before {
-		t.Errorf("flushes in a second in which nothing happened: got %d, want 0", after-before)
+		t.Errorf("flushes while nothing happened: got %d, want 0", after-before)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -137,4 +153,19 @@ func TestNothingIsCountedThatDidNotHappen(t *testing.T) {
 	if n := s.Stats().InFlight; n != 0 {
 		t.Errorf("commands in flight after Close: got %d, want 0", n)
 	}
+}
+
+// calls returns how many commands of that name the server has executed.
+func calls(t *testing.T, server *redistest.Server, command string) int {
+	t.Helper()
+	stat := server.Info("commandstats")["cmdstat_"+command]
+	if stat == "" {
+		return 0
+	}
+	count, _, _ := strings.Cut(strings.TrimPrefix(stat, "calls="), ",")
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		t.Fatalf("INFO commandstats: %q: %v", stat, err)
+	}
+	return n
 }
