@@ -158,7 +158,7 @@ func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
 	}
 	st.count(countLoaded)
 	st.id, st.record, st.created = *st.presented(), r, r.created
-	if !st.committed && st.arrived == nil {
+	if st.arrived == nil {
 		st.arrived = r
 	}
 	if st.created == 0 { // Koa drops what it does not know.

@@ -19,7 +19,8 @@ type Session struct {
 }
 
 // Get returns the value under key. ok is false if there is none, or if it is not a T: a number is every numeric type
-// that holds it exactly (or the float64 that is written so: 2^60 in JavaScript as 1152921504606847000), everything else is what encoding/json makes of it. The value may be kept after the request.
+// that holds it exactly (and the float64 that JavaScript writes so: 2^60 as 1152921504606847000), everything else is what
+// encoding/json makes of it. The value may be kept after the request.
 func Get[T any](s Session, key string) (value T, ok bool) {
 	raw, ok := s.raw(key)
 	if !ok {

@@ -86,7 +86,7 @@ type work struct {
 
 	due      due // what the response owes the client
 	dueEnds  int64
-	goneOpts Cookie // of the session that dueExpire is about
+	goneOpts Cookie // of the session that dueExpire is about, or of a cookie that dueCookie takes the place of
 }
 
 // fate is what becomes of the id a session had.
