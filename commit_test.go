@@ -22,7 +22,7 @@ func TestAWriteThatTheCommitDidNotSeeIsTold(t *testing.T) {
 	}
 	s := m.FromRequest(&ctx)
 	Set(s, "late", 1)
-	st.leave()
+	st.leave(st.generation())
 	if err := s.Err(); !errors.Is(err, ErrCommitted) {
 		t.Errorf("Err after the write: got %v, want ErrCommitted", err)
 	}

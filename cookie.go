@@ -118,7 +118,13 @@ type presented struct {
 // Cookies may come in several lines, but to ask for all of them takes longer than to read one. It is not asked where
 // the first id of the first line is good, since the others could not change that.
 func (p *presented) find(h *fasthttp.RequestHeader, name, sigName string, k *keyring) bool {
-	if !p.readFirst(h, name, sigName) {
+	line := h.PeekCanonical(cookieField)
+	if k != nil && p.recall(line, name, sigName, k) {
+		return true
+	}
+	p.nIDs, p.nSigs = 0, 0
+	p.scan(line, name, sigName)
+	if line == nil && !keepsNames(h) {
 		return false
 	}
 	tried := 0
@@ -132,12 +138,37 @@ func (p *presented) find(h *fasthttp.RequestHeader, name, sigName string, k *key
 	return p.pick(k, tried)
 }
 
-// readFirst collects the candidates of the first line. It reports false if there is no line at all.
-func (p *presented) readFirst(h *fasthttp.RequestHeader, name, sigName string) bool {
-	p.nIDs, p.nSigs = 0, 0
-	line := h.PeekCanonical(cookieField)
-	p.scan(line, name, sigName)
-	return line != nil || keepsNames(h)
+// recall picks the first id of a line if its signature is the next pair and is remembered as good: what browsers send
+// whose last request was not long ago. The pair is looked up as it stands, and nothing about it checked, since what is
+// remembered was. All else it leaves to scan.
+func (p *presented) recall(line []byte, name, sigName string, k *keyring) bool {
+	var id, sig []byte
+	for {
+		pair, rest := cutPair(line)
+		if hasName(pair, name) {
+			id, line = pair[len(name)+1:], rest
+			break
+		}
+		if rest == nil || hasName(pair, sigName) {
+			return false
+		}
+		line = rest
+	}
+	pair, _ := cutPair(line)
+	if !hasName(pair, sigName) || len(id) > maxIDLen {
+		return false
+	}
+	sig = pair[len(sigName)+1:]
+	if !isSignatureLen(len(sig)) {
+		return false
+	}
+	p.ids[0].set(id)
+	index, ok := k.recall(&p.ids[0], sig)
+	if ok {
+		p.sigs[0].set(sig)
+		p.id, p.sig, p.key = 0, 0, index
+	}
+	return ok
 }
 
 // readRest collects those of the other lines.
@@ -169,21 +200,26 @@ func keepsNames(h *fasthttp.RequestHeader) bool {
 // scan collects the candidates of one header line.
 func (p *presented) scan(line []byte, name, sigName string) {
 	for len(line) > 0 {
-		pair := line
-		if i := bytes.IndexByte(line, ';'); i >= 0 {
-			pair, line = line[:i], line[i+1:]
-		} else {
-			line = nil
-		}
-		for len(pair) > 0 && isBlank(pair[0]) {
-			pair = pair[1:]
-		}
+		var pair []byte
+		pair, line = cutPair(line)
 		if hasName(pair, name) {
 			p.addID(cookieValue(pair[len(name)+1:]))
 		} else if hasName(pair, sigName) {
 			p.addSignature(cookieValue(pair[len(sigName)+1:]))
 		}
 	}
+}
+
+// cutPair returns the first pair of a line, without the blanks before it, and what comes after its semicolon.
+func cutPair(line []byte) (pair, rest []byte) {
+	pair = line
+	if i := bytes.IndexByte(line, ';'); i >= 0 {
+		pair, rest = line[:i], line[i+1:]
+	}
+	for len(pair) > 0 && isBlank(pair[0]) {
+		pair = pair[1:]
+	}
+	return pair, rest
 }
 
 // hasName reports whether pair begins with name and an equals sign.
@@ -217,8 +253,7 @@ func (p *presented) addSignature(value []byte) {
 	if p.nSigs == maxCandidates || !isSignatureLen(len(value)) {
 		return
 	}
-	s := &p.sigs[p.nSigs]
-	s.n = uint8(copy(s.b[:], value))
+	p.sigs[p.nSigs].set(value)
 	p.nSigs++
 }
 

@@ -37,9 +37,9 @@ func (p *presented) texts() (ids, sigs []string) {
 
 // readAll collects what h presents as name, without picking.
 func readAll(p *presented, h *fasthttp.RequestHeader, name string) {
-	if p.readFirst(h, name, name+".sig") {
-		p.readRest(h, name, name+".sig")
-	}
+	p.nIDs, p.nSigs = 0, 0
+	p.scan(h.PeekCanonical(cookieField), name, name+".sig")
+	p.readRest(h, name, name+".sig")
 }
 
 // picks returns what of h is picked, and its key's index; the zero ID if nothing is.
@@ -281,6 +281,44 @@ func TestAShorterIDLeavesNothingOfALongerOne(t *testing.T) {
 	}
 }
 
+func TestTheUsualHeaderIsRecalled(t *testing.T) {
+	ring := newKeyring(Keys(longKey), "sid", false)
+	id := testID(t, testIDText)
+	sig := string(ring.sign(nil, &id))
+	signed := "sid=" + testIDText + "; sid.sig=" + sig
+	var p presented
+	if p.recall([]byte(signed), "sid", "sid.sig", ring) {
+		t.Fatal("before it was verified: recalled")
+	}
+	if got, _ := picks(&p, readHeader(t, false, cookieLine(signed)), ring); got != id {
+		t.Fatal("a good cookie: got none, want it picked")
+	}
+	for _, c := range []struct {
+		line string
+		want bool
+	}{
+		{signed, true},
+		{"a=1; b=2;\t" + signed + "; c=3", true},
+		{"sid=" + testIDText + ";sid.sig=" + sig, true},
+		{signed[:len(signed)-1] + "!", false},
+		{"sid=" + testIDText + "x; sid.sig=" + sig, false},
+		{"sid=x; " + signed, false},
+		{"sid.sig=" + sig + "; " + signed, false},
+		{"sid=" + testIDText + "; a=1; sid.sig=" + sig, false},
+		{"sid=" + id63 + "i; sid.sig=" + sig, false},
+		{"sid=; sid.sig=" + sig, false},
+		{"sid=" + testIDText, false},
+		{"sid=" + testIDText + "; sid.sig=", false},
+		{"", false},
+	} {
+		p := presented{id: -1}
+		got := p.recall([]byte(c.line), "sid", "sid.sig", ring)
+		if got != c.want || got && (p.ids[p.id] != id || string(p.sigs[p.sig].bytes()) != sig) {
+			t.Errorf("%q: recalled: got %v, want %v and the id", c.line, got, c.want)
+		}
+	}
+}
+
 func FuzzCookieHeader(f *testing.F) {
 	for _, c := range cookieHeaders {
 		if len(c.header) < 1000 {
@@ -316,6 +354,16 @@ func FuzzCookieHeader(f *testing.F) {
 		} {
 			if id, _ := picks(&p, readHeader(t, false, lines...), ring); id != mine {
 				t.Errorf("behind the signed one in %d lines, %q: got another one or none", len(lines)-1, header)
+			}
+		}
+		for _, line := range []string{header + ";" + signed, signed + header, id + ";" + header + ";" + sig} {
+			readAll(&p, readHeader(t, false, cookieLine(line)), "sid")
+			want := ID{}
+			if p.pick(ring, 0) {
+				want = p.ids[p.id]
+			}
+			if id, _ := picks(&p, readHeader(t, false, cookieLine(line)), ring); id != want {
+				t.Errorf("%q, whose signature is remembered: got another one than by reading it", line)
 			}
 		}
 	})

@@ -56,6 +56,12 @@ func setID[T string | []byte](id *ID, s T) bool {
 	return true
 }
 
+// set makes id what s says, which is of maxIDLen bytes at most and not checked.
+func (id *ID) set(s []byte) {
+	id.n = uint8(copy(id.b[:], s))
+	clear(id.b[id.n:])
+}
+
 // cookieOctets has the bytes that may stand in a cookie's value. A look-up takes a third of the time of comparing.
 var cookieOctets = func() (octets [256]bool) {
 	for c := '!'; c <= '~'; c++ {

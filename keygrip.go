@@ -110,6 +110,8 @@ type signature struct {
 	b [maxSignatureLen]byte
 }
 
+func (s *signature) set(text []byte) { s.n = uint8(copy(s.b[:], text)) }
+
 func (s *signature) bytes() []byte { return s.b[:s.n] }
 
 // keyring signs and verifies the ids of one cookie name. What is signed are the bytes NAME=ID, so that a signature
@@ -154,6 +156,12 @@ func (k *keyring) verify(id *ID, sig []byte) (index int, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// recall is verify for what is remembered: false says nothing. sig is of a signature's length, id may be any text.
+func (k *keyring) recall(id *ID, sig []byte) (index int, ok bool) {
+	p := makePair(id, sig)
+	return k.verified.find(&p)
 }
 
 // signingKey is a key made ready to sign a prefix and an id.

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// begin finds what the request presents and, unless deferred, loads it. Before it looks anything up nobody else knows
-// of the state: a request that presents nothing needs no lock.
+// begin loads the session that the request presents, unless deferred. Nobody else knows of the state yet, so that a
+// load takes no lock, unless it is to run a function of the user's with a handle.
 func (st *state) begin() error {
-	if !st.present() {
-		st.loaded = true
+	if !st.signed {
 		return nil
 	}
-	st.lock()
-	defer st.mu.Unlock()
-	st.life.Or(lifeTouched)
 	st.at = now(st.ctx)
 	if !st.m.local && st.fiberCtx != nil {
 		st.base = st.fiberCtx.UserContext()
 	}
 	if st.m.config.Defer {
 		return nil
+	}
+	if st.m.config.Valid != nil {
+		st.lock()
+		defer st.mu.Unlock()
 	}
 	if err := st.load(); err != nil {
 		return err

@@ -121,11 +121,20 @@ func newState(m *Manager) *state {
 	return st
 }
 
-// bind makes st the state of a request.
+// bind makes st the state of a request, and finds what that presents.
 func (st *state) bind(ctx *fasthttp.RequestCtx, c *fiber.Ctx, outer *state) {
 	st.ctx, st.fiberCtx, st.outer = ctx, c, outer
-	st.life.Store(st.life.Load()/generation*generation | lifeFrame | lifeRequest)
+	life := st.generation()*generation | lifeFrame | lifeRequest
+	if st.present() {
+		life |= lifeTouched
+	} else {
+		st.loaded = true
+	}
+	st.life.Store(life)
 }
+
+// generation is which request's st is, counted since it was made.
+func (st *state) generation() uint64 { return st.life.Load() / generation }
 
 // is reports whether a bit of the state's life is set.
 func (st *state) is(bit uint64) bool { return st.life.Load()&bit != 0 }
@@ -151,7 +160,7 @@ func (st *state) session() Session {
 	if st == nil {
 		return Session{}
 	}
-	return Session{st: st, gen: st.life.Load() / generation}
+	return Session{st: st, gen: st.generation()}
 }
 
 // fail hands an error to the ErrorHandler, or on. When the request was reset nobody is left to be answered, and ctx is
@@ -191,7 +200,7 @@ func (st *state) phase() (context.Context, context.CancelFunc) {
 func (st *state) call(f func(Session)) {
 	st.passes++
 	pass := st.passes
-	s := Session{st: st, gen: st.life.Load() / generation, pass: pass}
+	s := Session{st: st, gen: st.generation(), pass: pass}
 	outer := st.callback
 	st.callback = pass
 	st.mu.Unlock()
@@ -225,14 +234,22 @@ func (st *state) newID() error {
 	return nil
 }
 
-// leave ends the middleware's frame: it pays what the response is owed and lets go of the state.
-func (st *state) leave() {
+// leave ends the middleware's frame of generation gen, unless the commit has.
+func (st *state) leave(gen uint64) {
 	life := st.life.Load()
+	if life/generation != gen || life&lifeFrame == 0 {
+		return
+	}
 	if life&(lifeTouched|lifeReset) == 0 && st.life.CompareAndSwap(life, life&^lifeFrame) {
 		return
 	}
 	st.lock()
-	life = st.life.And(^lifeFrame)
+	st.part()
+}
+
+// part pays what the response is owed and lets go of the state. It is called with mu held, and unlocks it.
+func (st *state) part() {
+	life := st.life.And(^lifeFrame)
 	if st.decided && !st.committed && st.dirty() { // By a goroutine, while the frame found nothing to commit.
 		st.committed = true
 		st.written()
@@ -273,6 +290,14 @@ func (st *state) close() (outer *state) {
 		st.frame = frame{}
 		st.m.states.Put(st)
 		return outer
+	}
+	if life&lifeFrame == 0 && st.mu.TryLock() {
+		if life = st.life.Load(); life/generation == gen && life&lifeRequest != 0 && st.callback == 0 {
+			outer = st.outer
+			st.release()
+			return outer
+		}
+		st.mu.Unlock()
 	}
 	for !st.life.CompareAndSwap(life, life|lifeReset) {
 		if life = st.life.Load(); life/generation != gen {
