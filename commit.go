@@ -278,7 +278,10 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 		return err
 	}
 	current := before
-	return st.contend(ctx, &st.id, func(ctx context.Context) (bool, error) {
+	return st.contend(ctx, &st.id, func(ctx context.Context, newest *Record) (bool, error) {
+		if newest != nil {
+			current = newest
+		}
 		next, life, err := st.build(current, at, ttl)
 		if err != nil {
 			return true, err
@@ -342,28 +345,4 @@ func (st *state) build(current *Record, at time.Time, ttl time.Duration) (*Recor
 	}
 	next.ends = life.ends
 	return next, life, nil
-}
-
-// contend runs try until it is done. After its first loss it queues with the other losers of this process.
-func (st *state) contend(ctx context.Context, id *ID, try func(context.Context) (done bool, err error)) error {
-	done, err := try(ctx)
-	if done || err != nil {
-		return err
-	}
-	if st.m.local { // Now it may take a while.
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), st.m.config.StoreTimeout)
-		defer cancel()
-	}
-	release, err := st.m.locks.acquire(ctx, id)
-	if err != nil {
-		return ErrConflict
-	}
-	defer release()
-	for ctx.Err() == nil {
-		if done, err = try(ctx); done || err != nil {
-			return err
-		}
-	}
-	return ErrConflict
 }

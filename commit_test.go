@@ -1,8 +1,10 @@
 package sess
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -32,5 +34,37 @@ func TestAWriteThatTheCommitDidNotSeeIsTold(t *testing.T) {
 	}
 	if n := m.store.(*MemoryStore).Len(); n != 0 {
 		t.Errorf("sessions stored: got %d, want 0", n)
+	}
+}
+
+// A session that is fought over does not keep the commits of others waiting that share its lock.
+func TestOnlyWhoCompetesForASessionQueues(t *testing.T) {
+	m, err := NewManager(Config{Store: struct{ Store }{NewMemoryStore()}, Keys: Keys(longKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy := m.ids.randomID()
+	lock, session := m.locks.of(&busy)
+	other := m.ids.randomID()
+	for l, _ := m.locks.of(&other); l != lock; l, _ = m.locks.of(&other) {
+		other = m.ids.randomID()
+	}
+	if err := lock.acquire(t.Context(), session); err != nil {
+		t.Fatal(err)
+	}
+	tried := func(id *ID) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		return newState(m).contend(ctx, id, func(context.Context, *Record) (bool, error) { return true, nil }) == nil
+	}
+	if tried(&busy) {
+		t.Error("the session that is fought over: got a try, want it to queue")
+	}
+	if !tried(&other) {
+		t.Error("another session: got it queueing, want a try")
+	}
+	lock.release()
+	if !tried(&busy) {
+		t.Error("when it is fought over no more: got it queueing, want a try")
 	}
 }

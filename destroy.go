@@ -35,7 +35,7 @@ func (st *state) extinguish(ctx context.Context, id ID, r *Record) (successor ID
 		r, err = m.store.Get(ctx, id)
 	}
 	if err == nil {
-		err = st.contend(ctx, &id, func(ctx context.Context) (bool, error) {
+		err = st.contend(ctx, &id, func(ctx context.Context, _ *Record) (bool, error) {
 			if next, ok := r.successor(); ok {
 				successor = next
 				return true, nil

@@ -270,31 +270,6 @@ func (m *Manager) deadline(parent context.Context) (context.Context, context.Can
 
 func noCancel() {}
 
-// commitLocks queue the commits of this process that compete for one session, so that only processes compete in the
-// store: without them 64 goroutines on one session needed up to 470 tries each, with them 8.
-type commitLocks [64]chan struct{}
-
-func (l *commitLocks) init() {
-	for i := range l {
-		l[i] = make(chan struct{}, 1)
-	}
-}
-
-// acquire waits for the lock of id, or for ctx to end.
-func (l *commitLocks) acquire(ctx context.Context, id *ID) (release func(), err error) {
-	var h byte
-	for _, b := range id.b[:id.n] {
-		h = h*31 + b
-	}
-	lock := l[int(h)%len(l)]
-	select {
-	case lock <- struct{}{}:
-		return func() { <-lock }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // now is the request's time: fasthttp took it when the request came in. A RequestCtx made by hand has none.
 func now(ctx *fasthttp.RequestCtx) time.Time {
 	if t := ctx.Time(); !t.IsZero() {

@@ -32,7 +32,7 @@ func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) erro
 	if err != nil {
 		return err
 	}
-	err = st.contend(ctx, &old, func(ctx context.Context) (bool, error) {
+	err = st.contend(ctx, &old, func(ctx context.Context, _ *Record) (bool, error) {
 		there, err := m.swapper.Swap(ctx, old, current, tombstone, tombstoneTTL)
 		switch {
 		case err != nil:

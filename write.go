@@ -205,7 +205,7 @@ func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 	if st.fate == fateRegenerate { // It is still stored under the id that it will leave.
 		id = &st.leaving
 	}
-	err = st.contend(ctx, id, func(ctx context.Context) (done bool, err error) {
+	err = st.contend(ctx, id, func(ctx context.Context, _ *Record) (done bool, err error) {
 		if raw, ok = r.Raw(key); !ok {
 			return true, nil
 		}

@@ -1,0 +1,95 @@
+package sess
+
+import (
+	"context"
+	"hash/maphash"
+	"sync/atomic"
+	"time"
+)
+
+// contend runs try until it is done. The first loss tells that others write the same session: then it queues with those
+// of this process, and who finds them queueing does so at once. Whoever's turn it is gets the newest record that this
+// process knows, nil if it knows none: it was the loser's turn long ago that its own was new.
+func (st *state) contend(ctx context.Context, id *ID, try func(ctx context.Context, newest *Record) (done bool, err error)) error {
+	lock, session := st.m.locks.of(id)
+	if st.m.local || lock.holder.Load() != session {
+		done, err := try(ctx, nil)
+		if done || err != nil {
+			return err
+		}
+	}
+	if st.m.local { // Now it may take a while.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.Background(), st.m.config.StoreTimeout)
+		defer cancel()
+	}
+	if lock.acquire(ctx, session) != nil {
+		return ErrConflict
+	}
+	defer lock.release()
+	for newest := st.newest(*id); ctx.Err() == nil; newest = nil {
+		if done, err := try(ctx, newest); done || err != nil {
+			return err
+		}
+	}
+	return ErrConflict
+}
+
+// newest returns the record of id that the store's memory holds, if that is a session.
+func (st *state) newest(id ID) *Record {
+	if st.m.peeker == nil {
+		return nil
+	}
+	r, ok := st.m.peeker.Peek(id, time.Now())
+	if !ok || r.renewed {
+		return nil
+	}
+	return r
+}
+
+// commitLocks queue the commits of this process that compete for one session, so that only processes compete in the
+// store: without them 64 goroutines on one session needed up to 470 tries each.
+type commitLocks struct {
+	seed  maphash.Seed
+	locks [64]commitLock
+}
+
+// commitLock is shared by all sessions of one hash, but only who competes for one takes it.
+type commitLock struct {
+	token   chan struct{}
+	waiting atomic.Int32
+	holder  atomic.Uint64 // the session whose commit has the token, or had it last where others wait; 0: nobody's
+}
+
+func (l *commitLocks) init() {
+	l.seed = maphash.MakeSeed()
+	for i := range l.locks {
+		l.locks[i].token = make(chan struct{}, 1)
+	}
+}
+
+// of returns the lock of id, and what stands for id as its holder.
+func (l *commitLocks) of(id *ID) (lock *commitLock, session uint64) {
+	session = max(maphash.Bytes(l.seed, id.b[:id.n]), 1)
+	return &l.locks[session%uint64(len(l.locks))], session
+}
+
+// acquire waits for the lock, or for ctx to end.
+func (l *commitLock) acquire(ctx context.Context, session uint64) error {
+	l.waiting.Add(1)
+	defer l.waiting.Add(-1)
+	select {
+	case l.token <- struct{}{}:
+		l.holder.Store(session)
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *commitLock) release() {
+	if l.waiting.Load() == 0 {
+		l.holder.Store(0)
+	}
+	<-l.token
+}
