@@ -129,31 +129,20 @@ func (st *state) forget() {
 }
 
 // fetch reads the presented id with get and takes what it finds, if that is a live session.
-func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
-	r, err := get(st, *st.presented())
+func (st *state) fetch(get func(*state, *ID) (*Record, error)) error {
+	r, err := get(st, st.presented())
 	switch {
-	case err == nil:
-	case errors.Is(err, ErrNotFound):
-		st.reject(Event{ID: *st.presented(), Reason: ReasonUnknown})
+	case err != nil:
+		return st.unread(err)
+	case r.Size() > st.m.config.MaxRecordBytes:
+		st.refuse(ReasonCorrupt, ErrCorrupt)
 		return nil
-	case errors.Is(err, ErrCorrupt):
-		st.reject(Event{ID: *st.presented(), Reason: ReasonCorrupt, Err: err})
+	case st.m.over(r, st.at):
+		st.expired()
 		return nil
-	default:
-		return st.storeError("load", *st.presented(), err)
-	}
-	if r.Size() > st.m.config.MaxRecordBytes {
-		st.reject(Event{ID: *st.presented(), Reason: ReasonCorrupt, Err: ErrCorrupt})
-		return nil
-	}
-	if st.m.over(r, st.at) {
-		st.count(countExpired)
-		emit(st.m.config.Hooks.Expired, Event{ID: *st.presented()})
-		return nil
-	}
-	if r.renewed {
+	case r.renewed:
 		st.renewed = true
-		st.reject(Event{ID: *st.presented(), Reason: ReasonRenewed})
+		st.refuse(ReasonRenewed, nil)
 		return nil
 	}
 	st.count(countLoaded)
@@ -167,24 +156,56 @@ func (st *state) fetch(get func(*state, ID) (*Record, error)) error {
 	return nil
 }
 
+// unread tells what became of a read that brought no record. It returns an error if the store failed.
+func (st *state) unread(err error) error {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		st.refuse(ReasonUnknown, nil)
+	case errors.Is(err, ErrCorrupt):
+		st.refuse(ReasonCorrupt, err)
+	default:
+		return st.storeError("load", *st.presented(), err)
+	}
+	return nil
+}
+
+// refuse is reject for the presented id.
+func (st *state) refuse(reason Reason, err error) {
+	st.reject(Event{ID: *st.presented(), Reason: reason, Err: err})
+}
+
+// expired tells that the presented session's own end has passed.
+func (st *state) expired() {
+	st.count(countExpired)
+	emit(st.m.config.Hooks.Expired, Event{ID: *st.presented()})
+}
+
 // get asks the store, its memory first.
-func (st *state) get(id ID) (*Record, error) {
+func (st *state) get(id *ID) (*Record, error) {
 	m := st.m
 	if m.peeker != nil {
 		at := st.at
 		if m.config.Defer { // The request may be old by now, and a cache's promise is about the present.
 			at = time.Now()
 		}
-		if r, ok := m.peeker.Peek(id, at); ok {
+		if r, ok := m.peek(id, at); ok {
 			return r, nil
 		}
 	}
 	if m.local {
-		return m.store.Get(context.Background(), id)
+		return m.store.Get(context.Background(), *id)
 	}
 	ctx, cancel := m.deadline(st.parent())
 	defer cancel()
-	return m.store.Get(ctx, id)
+	return m.store.Get(ctx, *id)
+}
+
+// peek asks the store's memory.
+func (m *Manager) peek(id *ID, at time.Time) (*Record, bool) {
+	if m.memory != nil { // by pointer
+		return m.memory.peek(id, at)
+	}
+	return m.peeker.Peek(*id, at)
 }
 
 // parent is what the deadlines of a load derive from.

@@ -105,9 +105,11 @@ func (s *MemoryStore) Get(ctx context.Context, id ID) (*Record, error) {
 }
 
 // Peek is Get at the instant now.
-func (s *MemoryStore) Peek(id ID, now time.Time) (*Record, bool) {
-	sh, hash := s.locate(&id)
-	r := sh.get(hash, &id, now.UnixMilli())
+func (s *MemoryStore) Peek(id ID, now time.Time) (*Record, bool) { return s.peek(&id, now) }
+
+func (s *MemoryStore) peek(id *ID, now time.Time) (*Record, bool) {
+	sh, hash := s.locate(id)
+	r := sh.get(hash, id, now.UnixMilli())
 	return r, r != nil
 }
 

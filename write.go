@@ -269,11 +269,11 @@ func (st *state) refresh() error {
 }
 
 // getFresh asks the store, and no cache.
-func (st *state) getFresh(id ID) (*Record, error) {
+func (st *state) getFresh(id *ID) (*Record, error) {
 	ctx, cancel := st.m.deadline(st.parent())
 	defer cancel()
 	if st.m.refresher != nil {
-		return st.m.refresher.Refresh(ctx, id)
+		return st.m.refresher.Refresh(ctx, *id)
 	}
-	return st.m.store.Get(ctx, id)
+	return st.m.store.Get(ctx, *id)
 }
