@@ -11,8 +11,7 @@ import (
 // of this process, and who finds them queueing does so at once. Whoever's turn it is gets the newest record that this
 // process knows, nil if it knows none: it was the loser's turn long ago that its own was new.
 func (st *state) contend(ctx context.Context, id *ID, try func(ctx context.Context, newest *Record) (done bool, err error)) error {
-	lock, session := st.m.locks.of(id)
-	if st.m.local || lock.holder.Load() != session {
+	if st.m.local || !st.m.locks.taken(id) {
 		done, err := try(ctx, nil)
 		if done || err != nil {
 			return err
@@ -23,6 +22,7 @@ func (st *state) contend(ctx context.Context, id *ID, try func(ctx context.Conte
 		ctx, cancel = context.WithTimeout(context.Background(), st.m.config.StoreTimeout)
 		defer cancel()
 	}
+	lock, session := st.m.locks.of(id)
 	if lock.acquire(ctx, session) != nil {
 		return ErrConflict
 	}
@@ -72,6 +72,12 @@ func (l *commitLocks) init() {
 func (l *commitLocks) of(id *ID) (lock *commitLock, session uint64) {
 	session = max(maphash.Bytes(l.seed, id.b[:id.n]), 1)
 	return &l.locks[session%uint64(len(l.locks))], session
+}
+
+// taken reports whether a commit of id's session has its turn.
+func (l *commitLocks) taken(id *ID) bool {
+	lock, session := l.of(id)
+	return lock.holder.Load() == session
 }
 
 // acquire waits for the lock, or for ctx to end.
