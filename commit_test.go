@@ -68,3 +68,77 @@ func TestOnlyWhoCompetesForASessionQueues(t *testing.T) {
 		t.Error("when it is fought over no more: got it queueing, want a try")
 	}
 }
+
+// remoteStore is a memory store that is not [Local].
+type remoteStore struct {
+	Store
+	Swapper
+	Peeker
+}
+
+func newRemoteStore(t *testing.T, id ID, json string) *remoteStore {
+	t.Helper()
+	kept := NewMemoryStore()
+	s := &remoteStore{kept, kept, kept}
+	s.keep(t, id, json)
+	return s
+}
+
+func (s *remoteStore) keep(t *testing.T, id ID, json string) {
+	t.Helper()
+	r, err := ParseRecord(json)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Set(t.Context(), id, r, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// queue makes the next commit of id queue for a moment.
+func queue(t *testing.T, m *Manager, id ID) {
+	t.Helper()
+	lock, session := m.locks.of(&id)
+	if err := lock.acquire(t.Context(), session); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(5*time.Millisecond, lock.release)
+}
+
+func TestAnIDThatExistsIsNotAdoptedFromTheQueue(t *testing.T) {
+	id := testID(t, testIDText)
+	store := newRemoteStore(t, id, `{"user":"ann"}`)
+	m, err := NewManager(Config{Store: store, Keys: Keys(longKey), GenerateID: func() (string, error) { return testIDText, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue(t, m, id)
+	var ctx fasthttp.RequestCtx
+	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) { Set(m.FromRequest(ctx), "mine", 1) })
+	if err == nil || len(ctx.Response.Header.PeekCookie("koa.sid")) > 0 {
+		t.Errorf("a new session under the id of another: got the error %v, and a cookie: %v", err, len(ctx.Response.Header.PeekCookie("koa.sid")) > 0)
+	}
+	if r, _ := store.Get(t.Context(), id); r.JSON() != `{"user":"ann"}` {
+		t.Errorf("the other session: got %s, want it as it was", r.JSON())
+	}
+}
+
+func TestAnEqualRecordFromTheQueueIsNoMerge(t *testing.T) {
+	id := testID(t, testIDText)
+	store := newRemoteStore(t, id, `{"n":1}`)
+	m, err := NewManager(Config{Store: store, Keys: Keys(longKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ctx fasthttp.RequestCtx
+	ctx.Request.Header.SetCookie("koa.sid", testIDText)
+	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.sign(nil, &id)))
+	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) {
+		Set(m.FromRequest(ctx), "n", 2)
+		store.keep(t, id, `{"n":1}`) // read again
+		queue(t, m, id)
+	})
+	if stats := m.Stats(); err != nil || stats.Saved != 1 || stats.Merged != 0 {
+		t.Errorf("saved on top of an equal record: got %v, %+v, want it saved and nothing merged", err, stats)
+	}
+}

@@ -58,7 +58,7 @@ type commitLocks struct {
 type commitLock struct {
 	token   chan struct{}
 	waiting atomic.Int32
-	holder  atomic.Uint64 // the session whose commit has the token, or had it last where others wait; 0: nobody's
+	holder  atomic.Uint64 // the session whose commit has the token, or had it last while others waited; 0: nobody's
 }
 
 func (l *commitLocks) init() {

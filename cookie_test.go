@@ -302,6 +302,7 @@ func TestTheUsualHeaderIsRecalled(t *testing.T) {
 		{"sid=" + testIDText + ";sid.sig=" + sig, true},
 		{signed[:len(signed)-1] + "!", false},
 		{"sid=" + testIDText + "x; sid.sig=" + sig, false},
+		{"sid=" + testIDText + "\x00; sid.sig=" + sig, false},
 		{"sid=x; " + signed, false},
 		{"sid.sig=" + sig + "; " + signed, false},
 		{"sid=" + testIDText + "; a=1; sid.sig=" + sig, false},

@@ -154,6 +154,46 @@ func TestATimedOutHandlerOutsideOfUsReachesNobody(t *testing.T) {
 	checkTimeout(t, app, held, over)
 }
 
+// What runs outside of Fiber's timeout goes on while our frame loads: its handle waits for the session.
+func TestAHandleWaitsForTheLoadOfATimedOutRequest(t *testing.T) {
+	held, over := newPause(), make(chan struct{})
+	store := newSpyStore()
+	m, err := sess.NewManager(sess.Config{Store: store, Keys: sess.Keys(clientKey), StoreTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outer := func(c *fiber.Ctx) error {
+		err := c.Next() // the timeout
+		<-held.reached
+		s := sess.From(c)
+		time.AfterFunc(20*time.Millisecond, func() { close(held.proceed) })
+		user, _ := sess.Get[string](s, "user")
+		if user != "ann" || !s.Exists() {
+			t.Errorf("a handle during the load: got the user %q, %v, want ann, true", user, s.Exists())
+		}
+		<-over
+		return err
+	}
+	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	app.Get("/slow", outer, timeout.New(func(c *fiber.Ctx) error {
+		defer close(over)
+		return m.Handle(c)
+	}, 10*time.Millisecond), func(*fiber.Ctx) error { return nil })
+	app.Get("/login", m.Handle, func(c *fiber.Ctx) error {
+		sess.Set(sess.From(c), "user", "ann")
+		return nil
+	})
+	c := newClient(app)
+	c.get("/login")
+	store.ask(func(_ context.Context, call string, _ sess.ID) error {
+		if call == "get" {
+			held.wait()
+		}
+		return nil
+	})
+	c.get("/slow")
+}
+
 // awaiting keeps the request until held is reached: what a handler under Fiber's timeout does to its c before that would
 // race with the request's end otherwise, whatever we do.
 func awaiting(held *pause) fiber.Handler {
@@ -217,9 +257,17 @@ func TestARequestThatTimedOutInItsLoadGoesNoFurther(t *testing.T) {
 			c.handler(&ctx)
 		}()
 		<-held.reached
-		ctx.ResetUserValues() // What the server does of a request that timed out. It does not wait for the load.
+		reset := make(chan struct{})
+		go func() {
+			defer close(reset)
+			ctx.ResetUserValues() // What the server does of a request that timed out.
+		}()
+		for !closing() {
+			runtime.Gosched()
+		}
 		close(held.proceed)
 		<-over
+		<-reset
 		if n := ran.Load(); n != 0 {
 			t.Errorf("handlers run for a request that was reset: got %d, want 0", n)
 		}
@@ -228,6 +276,9 @@ func TestARequestThatTimedOutInItsLoadGoesNoFurther(t *testing.T) {
 		}
 	}
 }
+
+// closing reports whether a goroutine waits inside of a state's Close, for the lock that a load holds.
+func closing() bool { return waiting("sess.(*state).close", "sync.(*Mutex).Lock") }
 
 // waiting reports whether a goroutine is inside of both functions.
 func waiting(caller, callee string) bool {

@@ -6,23 +6,15 @@ import (
 	"time"
 )
 
-// begin loads the session that the request presents, unless deferred. Nobody else knows of the state yet, so that a
-// load takes no lock, unless it is to run a function of the user's with a handle.
+// begin loads the session that the request presents, unless deferred. It holds mu meanwhile: a handle that somebody
+// outside of the frame has got waits for what was found, and so does the reset of the request, whose values the store
+// may look at through its context.
 func (st *state) begin() error {
-	if !st.signed {
+	if !st.signed || st.m.config.Defer {
 		return nil
 	}
-	st.at = now(st.ctx)
-	if !st.m.local && st.fiberCtx != nil {
-		st.base = st.fiberCtx.UserContext()
-	}
-	if st.m.config.Defer {
-		return nil
-	}
-	if st.m.config.Valid != nil {
-		st.lock()
-		defer st.mu.Unlock()
-	}
+	st.lock()
+	defer st.mu.Unlock()
 	if err := st.load(); err != nil {
 		return err
 	}

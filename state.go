@@ -125,10 +125,13 @@ func newState(m *Manager) *state {
 func (st *state) bind(ctx *fasthttp.RequestCtx, c *fiber.Ctx, outer *state) {
 	st.ctx, st.fiberCtx, st.outer = ctx, c, outer
 	life := st.generation()*generation | lifeFrame | lifeRequest
-	if st.present() {
+	st.loaded = !st.present()
+	if st.signed {
 		life |= lifeTouched
-	} else {
-		st.loaded = true
+		st.at = now(ctx)
+		if c != nil && !st.m.local {
+			st.base = c.UserContext()
+		}
 	}
 	st.life.Store(life)
 }

@@ -35,16 +35,15 @@ const (
 // processors and keeps the race detector able to check the rest.
 type verifiedSlot struct {
 	seq   atomic.Uint64
-	meta  atomic.Uint64 // length of the signature in the low 8 bits, index of the key above
+	meta  atomic.Uint64 // the pair's lengths in the low 16 bits, index of the key above
 	words [pairWords]atomic.Uint64
 }
 
 // pair is an id and its signature, read in words of eight bytes: eight of the id, then six of the signature. The last
-// word of each overlaps the one before, because neither fills a whole number of words. An id is zeros behind its end,
-// and none of its own bytes is zero, so its length need not be compared; the signature's is.
+// word of each overlaps the one before, because neither fills a whole number of words. An id is zeros behind its end.
 type pair struct {
-	words  [pairWords]uint64
-	sigLen uint64 // 27 or 43 bytes
+	words   [pairWords]uint64
+	lengths uint64 // of the id and, above it, of the signature, in 8 bits each; never 0
 }
 
 const (
@@ -65,7 +64,7 @@ func makePair(id *ID, sig []byte) (p pair) {
 		p.words[idWords+i] = binary.LittleEndian.Uint64(sig[8*i:])
 	}
 	p.words[idWords+full] = binary.LittleEndian.Uint64(sig[len(sig)-8:])
-	p.sigLen = uint64(len(sig))
+	p.lengths = uint64(len(sig))<<8 | uint64(id.n)
 	return p
 }
 
@@ -90,11 +89,11 @@ func (t *verifiedTable) find(p *pair) (index int, ok bool) {
 
 func (s *verifiedSlot) find(p *pair) (index int, ok bool) {
 	seq, meta := s.seq.Load(), s.meta.Load()
-	differ := meta&0xff ^ p.sigLen
+	differ := meta&0xffff ^ p.lengths
 	for i := range p.words {
 		differ |= s.words[i].Load() ^ p.words[i]
 	}
-	return int(meta >> 8), differ == 0 && seq&1 == 0 && s.seq.Load() == seq
+	return int(meta >> 16), differ == 0 && seq&1 == 0 && s.seq.Load() == seq
 }
 
 // offer is add, every time if the pair's slot is free and one time in four if it is not.
@@ -123,7 +122,7 @@ func (t *verifiedTable) add(p *pair, index int) {
 		}
 		other.end()
 	}
-	own.meta.Store(uint64(index)<<8 | p.sigLen)
+	own.meta.Store(uint64(index)<<16 | p.lengths)
 	for i := range p.words {
 		own.words[i].Store(p.words[i])
 	}
