@@ -142,7 +142,7 @@ func (p *presented) find(h *fasthttp.RequestHeader, name, sigName string, k *key
 // whose last request was not long ago. The pair is looked up as it stands, and nothing about it checked, since what is
 // remembered was. All else it leaves to scan.
 func (p *presented) recall(line []byte, name, sigName string, k *keyring) bool {
-	var id, sig []byte
+	var id []byte
 	for {
 		pair, rest := cutPair(line)
 		if hasName(pair, name) {
@@ -158,11 +158,11 @@ func (p *presented) recall(line []byte, name, sigName string, k *keyring) bool {
 	if !hasName(pair, sigName) || len(id) > maxIDLen {
 		return false
 	}
-	sig = pair[len(sigName)+1:]
+	sig := pair[len(sigName)+1:]
 	if !isSignatureLen(len(sig)) {
 		return false
 	}
-	p.ids[0].set(id)
+	fillID(&p.ids[0], id)
 	index, ok := k.recall(&p.ids[0], sig)
 	if ok {
 		p.sigs[0].set(sig)

@@ -51,15 +51,14 @@ func setID[T string | []byte](id *ID, s T) bool {
 			return false
 		}
 	}
-	id.n = uint8(copy(id.b[:], s))
-	clear(id.b[id.n:]) // Ids are compared whole.
+	fillID(id, s)
 	return true
 }
 
-// set makes id what s says, which is of maxIDLen bytes at most and not checked.
-func (id *ID) set(s []byte) {
+// fillID is setID for an s that is short enough and whose bytes are not looked at.
+func fillID[T string | []byte](id *ID, s T) {
 	id.n = uint8(copy(id.b[:], s))
-	clear(id.b[id.n:])
+	clear(id.b[id.n:]) // Ids are compared whole.
 }
 
 // cookieOctets has the bytes that may stand in a cookie's value. A look-up takes a third of the time of comparing.
