@@ -10,40 +10,23 @@ import (
 // errRenewed says that a tombstone stands where the session was.
 var errRenewed = errors.New("sess: renewed")
 
-// commit decides what becomes of the session when its handler has returned, and does it. Where that goes well it ends
-// the frame.
+// commit decides what becomes of the session when its handler has returned, and does it.
 func (st *state) commit() error {
 	st.decided = true
 	if !st.is(lifeTouched) {
 		return nil
 	}
 	st.lock()
+	defer st.mu.Unlock()
 	if st.orphaned() {
 		st.committed = true
-		st.mu.Unlock()
 		return nil
 	}
 	if st.base == nil && st.fiberCtx != nil && !st.m.local && st.dirty() {
 		st.base = st.fiberCtx.UserContext()
 	}
-	if err := st.concludeAll(); err != nil {
-		return err
-	}
-	st.part()
-	return nil
-}
-
-// concludeAll is the request's last conclude, with mu held, which it lets go of where that fails.
-func (st *state) concludeAll() (err error) {
-	ok := false
-	defer func() {
-		if !ok {
-			st.mu.Unlock()
-		}
-	}()
-	err = st.conclude(true)
+	err := st.conclude(true)
 	st.committed = true
-	ok = err == nil
 	return err
 }
 

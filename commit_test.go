@@ -24,7 +24,7 @@ func TestAWriteThatTheCommitDidNotSeeIsTold(t *testing.T) {
 	}
 	s := m.FromRequest(&ctx)
 	Set(s, "late", 1)
-	st.leave(st.generation())
+	st.leave()
 	if err := s.Err(); !errors.Is(err, ErrCommitted) {
 		t.Errorf("Err after the write: got %v, want ErrCommitted", err)
 	}

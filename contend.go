@@ -9,7 +9,7 @@ import (
 
 // contend runs try until it is done. The first loss tells that others write the same session: then it queues with those
 // of this process, and who finds them queueing does so at once. Whoever's turn it is gets the newest record that this
-// process knows, nil if it knows none: it was the loser's turn long ago that its own was new.
+// process knows, nil if it knows none: its own is old by then.
 func (st *state) contend(ctx context.Context, id *ID, try func(ctx context.Context, newest *Record) (done bool, err error)) error {
 	if st.m.local || !st.m.locks.taken(id) {
 		done, err := try(ctx, nil)
@@ -27,7 +27,7 @@ func (st *state) contend(ctx context.Context, id *ID, try func(ctx context.Conte
 		return ErrConflict
 	}
 	defer lock.release()
-	for newest := st.newest(*id); ctx.Err() == nil; newest = nil {
+	for newest := st.newest(id); ctx.Err() == nil; newest = nil {
 		if done, err := try(ctx, newest); done || err != nil {
 			return err
 		}
@@ -36,15 +36,14 @@ func (st *state) contend(ctx context.Context, id *ID, try func(ctx context.Conte
 }
 
 // newest returns the record of id that the store's memory holds, if that is a session.
-func (st *state) newest(id ID) *Record {
+func (st *state) newest(id *ID) *Record {
 	if st.m.peeker == nil {
 		return nil
 	}
-	r, ok := st.m.peeker.Peek(id, time.Now())
-	if !ok || r.renewed {
-		return nil
+	if r, ok := st.m.peek(id, time.Now()); ok && !r.renewed {
+		return r
 	}
-	return r
+	return nil
 }
 
 // commitLocks queue the commits of this process that compete for one session, so that only processes compete in the

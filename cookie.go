@@ -119,11 +119,12 @@ type presented struct {
 // the first id of the first line is good, since the others could not change that.
 func (p *presented) find(h *fasthttp.RequestHeader, name, sigName string, k *keyring) bool {
 	line := h.PeekCanonical(cookieField)
-	if k != nil && p.recall(line, name, sigName, k) {
+	ours := skipForeign(line, name, sigName)
+	if k != nil && p.recall(ours, name, sigName, k) {
 		return true
 	}
 	p.nIDs, p.nSigs = 0, 0
-	p.scan(line, name, sigName)
+	p.scan(ours, name, sigName)
 	if line == nil && !keepsNames(h) {
 		return false
 	}
@@ -138,28 +139,17 @@ func (p *presented) find(h *fasthttp.RequestHeader, name, sigName string, k *key
 	return p.pick(k, tried)
 }
 
-// recall picks the first id of a line if its signature is the next pair and is remembered as good: what browsers send
-// whose last request was not long ago. The pair is looked up as it stands, and nothing about it checked, since what is
-// remembered was. All else it leaves to scan.
+// recall picks the id that a line begins with if its signature is the next pair and is remembered as good: what browsers
+// send whose last request was not long ago. The pair is looked up as it stands, and nothing about it checked, since what
+// is remembered was. All else it leaves to scan.
 func (p *presented) recall(line []byte, name, sigName string, k *keyring) bool {
-	var id []byte
-	for {
-		pair, rest := cutPair(line)
-		if hasName(pair, name) {
-			id, line = pair[len(name)+1:], rest
-			break
-		}
-		if rest == nil || hasName(pair, sigName) {
-			return false
-		}
-		line = rest
-	}
-	pair, _ := cutPair(line)
-	if !hasName(pair, sigName) || len(id) > maxIDLen {
+	first, rest := cutPair(line)
+	second, _ := cutPair(rest)
+	if !hasName(first, name) || !hasName(second, sigName) {
 		return false
 	}
-	sig := pair[len(sigName)+1:]
-	if !isSignatureLen(len(sig)) {
+	id, sig := first[len(name)+1:], second[len(sigName)+1:]
+	if len(id) > maxIDLen || !isSignatureLen(len(sig)) {
 		return false
 	}
 	fillID(&p.ids[0], id)
@@ -208,6 +198,18 @@ func (p *presented) scan(line []byte, name, sigName string) {
 			p.addSignature(cookieValue(pair[len(sigName)+1:]))
 		}
 	}
+}
+
+// skipForeign returns a line from its first pair on that is called name or sigName, nil if there is none.
+func skipForeign(line []byte, name, sigName string) []byte {
+	for len(line) > 0 {
+		pair, rest := cutPair(line)
+		if hasName(pair, name) || hasName(pair, sigName) {
+			return line
+		}
+		line = rest
+	}
+	return nil
 }
 
 // cutPair returns the first pair of a line, without the blanks before it, and what comes after its semicolon.

@@ -313,7 +313,7 @@ func TestTheUsualHeaderIsRecalled(t *testing.T) {
 		{"", false},
 	} {
 		p := presented{id: -1}
-		got := p.recall([]byte(c.line), "sid", "sid.sig", ring)
+		got := p.recall(skipForeign([]byte(c.line), "sid", "sid.sig"), "sid", "sid.sig", ring)
 		if got != c.want || got && (p.ids[p.id] != id || string(p.sigs[p.sig].bytes()) != sig) {
 			t.Errorf("%q: recalled: got %v, want %v and the id", c.line, got, c.want)
 		}

@@ -85,7 +85,7 @@ func (m *Manager) Handle(c *fiber.Ctx) error {
 	if st == nil {
 		return c.Next()
 	}
-	defer st.leave(st.generation())
+	defer st.leave()
 
 	if err := st.begin(); err != nil {
 		return st.fail(err)
@@ -124,7 +124,7 @@ func (m *Manager) wrapped(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler
 		next(ctx)
 		return nil
 	}
-	defer st.leave(st.generation())
+	defer st.leave()
 
 	if err := st.begin(); err != nil {
 		return st.fail(err)

@@ -68,7 +68,7 @@ func TestRueidisRefusesWhatBreaksItsPromises(t *testing.T) {
 		{"DisableCache", func(o *rueidis.ClientOption, _ *sess.RueidisConfig) { o.DisableCache = true }},
 		{"Dialer.KeepAlive", func(o *rueidis.ClientOption, _ *sess.RueidisConfig) { o.Dialer.KeepAlive = -1 }},
 		{"ConnWriteTimeout", func(o *rueidis.ClientOption, _ *sess.RueidisConfig) { o.ConnWriteTimeout = -1 }},
-		{"ConnLifetime", func(o *rueidis.ClientOption, c *sess.RueidisConfig) { o.ConnLifetime = time.Hour }},
+		{"ConnLifetime", func(o *rueidis.ClientOption, _ *sess.RueidisConfig) { o.ConnLifetime = time.Hour }},
 		{"RingScaleEachConn", func(o *rueidis.ClientOption, c *sess.RueidisConfig) { o.RingScaleEachConn = 8 }},
 		{"RingScaleEachConn", func(o *rueidis.ClientOption, c *sess.RueidisConfig) { c.MaxInFlight = 513 }},
 	} {

@@ -99,27 +99,25 @@ func TestAJoinedReaderTriesForItself(t *testing.T) {
 	flushes := s.Stats().Flushes
 	proxy.Reset()
 	eventually(t, "the loss is noticed", func() bool { return s.Stats().Flushes > flushes }) // a read lost with it is not joined
-	first, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-	defer cancel()
-	ended := make(chan error)
-	go func() {
-		_, err := s.Get(first, id)
-		ended <- err
-	}()
+	read := func(within time.Duration) <-chan error {
+		ended := make(chan error, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), within)
+			defer cancel()
+			_, err := s.Get(ctx, id)
+			ended <- err
+		}()
+		return ended
+	}
+	first := read(3 * time.Second)
 	eventually(t, "the first reader waits", func() bool { return s.Stats().InFlight > 0 })
-	second, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	joined := make(chan error)
-	go func() {
-		_, err := s.Get(second, id)
-		joined <- err
-	}()
+	second := read(30 * time.Second)
 	eventually(t, "the second reader joins it", func() bool { return s.Stats().Joined > 0 })
-	if err := <-ended; err == nil {
+	if err := <-first; err == nil {
 		t.Error("the first reader: got no error, want one: there was no server")
 	}
 	proxy.Refuse(false)
-	if err := <-joined; err != nil {
+	if err := <-second; err != nil {
 		t.Errorf("the second reader, with a server and seconds left: got %v, want nil", err)
 	}
 }

@@ -237,22 +237,14 @@ func (st *state) newID() error {
 	return nil
 }
 
-// leave ends the middleware's frame of generation gen, unless the commit has.
-func (st *state) leave(gen uint64) {
+// leave ends the middleware's frame: it pays what the response is owed and lets go of the state.
+func (st *state) leave() {
 	life := st.life.Load()
-	if life/generation != gen || life&lifeFrame == 0 {
-		return
-	}
 	if life&(lifeTouched|lifeReset) == 0 && st.life.CompareAndSwap(life, life&^lifeFrame) {
 		return
 	}
 	st.lock()
-	st.part()
-}
-
-// part pays what the response is owed and lets go of the state. It is called with mu held, and unlocks it.
-func (st *state) part() {
-	life := st.life.And(^lifeFrame)
+	life = st.life.And(^lifeFrame)
 	if st.decided && !st.committed && st.dirty() { // By a goroutine, while the frame found nothing to commit.
 		st.committed = true
 		st.written()
@@ -293,14 +285,6 @@ func (st *state) close() (outer *state) {
 		st.frame = frame{}
 		st.m.states.Put(st)
 		return outer
-	}
-	if life&lifeFrame == 0 && st.mu.TryLock() {
-		if life = st.life.Load(); life/generation == gen && life&lifeRequest != 0 && st.callback == 0 {
-			outer = st.outer
-			st.release()
-			return outer
-		}
-		st.mu.Unlock()
 	}
 	for !st.life.CompareAndSwap(life, life|lifeReset) {
 		if life = st.life.Load(); life/generation != gen {

@@ -26,7 +26,7 @@ func boundState(t *testing.T, hooks Hooks) *state {
 func TestTwoClosesAtOnceEndOneGeneration(t *testing.T) {
 	st := boundState(t, Hooks{})
 	st.session().Exists()
-	st.leave(st.generation())
+	st.leave()
 	next := (st.life.Load()/generation + 1) * generation
 	st.mu.Lock()
 	var wg sync.WaitGroup
@@ -68,7 +68,7 @@ func TestAWriteBehindAnOrphanedCommitIsTold(t *testing.T) {
 			t.Errorf("used %v: commit: got %v, want nil", used, err)
 		}
 		Set(s, "n", 1)
-		st.leave(st.generation())
+		st.leave()
 		if len(dropped) != 1 || dropped[0].Reason != ReasonCommitted {
 			t.Errorf("used %v: told to be dropped: got %v, want one with the reason committed", used, dropped)
 		}
