@@ -142,3 +142,24 @@ func TestAnEqualRecordFromTheQueueIsNoMerge(t *testing.T) {
 		t.Errorf("saved on top of an equal record: got %v, %+v, want it saved and nothing merged", err, stats)
 	}
 }
+
+func TestATombstoneFromTheQueueStays(t *testing.T) {
+	const tombstone = `{"$":{"c":1,"e":253402300799999,"to":"where.the.session.went"}}`
+	id := testID(t, testIDText)
+	store := newRemoteStore(t, id, `{"n":1}`)
+	m, err := NewManager(Config{Store: store, Keys: Keys(longKey)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ctx fasthttp.RequestCtx
+	ctx.Request.Header.SetCookie("koa.sid", testIDText)
+	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.sign(nil, &id)))
+	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) {
+		Set(m.FromRequest(ctx), "n", 2)
+		store.keep(t, id, tombstone)
+		queue(t, m, id)
+	})
+	if r, _ := store.Get(t.Context(), id); err != nil || r.JSON() != tombstone || m.Stats().Dropped != 1 {
+		t.Errorf("a save that queued behind a renewal: got %v, %s, %+v, want the change dropped", err, r.JSON(), m.Stats())
+	}
+}

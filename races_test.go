@@ -242,13 +242,18 @@ func TestARenewedIDCannotOverwriteTheNewCookie(t *testing.T) {
 		}
 		t.Run(act, func(t *testing.T) {
 			dropped := 0
+			var rejected []sess.Reason
 			config := rolling(newSpyStore())
 			config.Hooks.Dropped = func(sess.Event) { dropped++ }
+			config.Hooks.Rejected = func(e sess.Event) { rejected = append(rejected, e.Reason) }
 			c := newClient(routed(config, lateActs))
 			c.get("/login")
 			old := c.twin()
 			c.get("/regenerate")
 			r := old.get("/" + act)
+			if len(rejected) != 1 || rejected[0] != sess.ReasonRenewed {
+				t.Errorf("the old id: rejected for %q, want once, as renewed", rejected)
+			}
 			wantReply(t, "a request with the old id", r, 200, "")
 			wantNoCookie(t, "a request with the old id", r)
 			wantReply(t, "the new session", c.get("/user"), 200, "ann")
