@@ -5,6 +5,10 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // errRenewed says that a tombstone stands where the session was.
@@ -149,8 +153,8 @@ func (st *state) wanted() bool {
 		return false
 	}
 	if st.ownCookie {
-		raw, _ := st.record.ownCookie()
-		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, st.cookie, st.m.config.Cookie)
+		raw, _ := st.record.OwnCookie()
+		st.cookieJSON = cookies.AppendCookieJSON(st.cookieJSON[:0], raw, st.cookie, st.m.config.Cookie)
 	}
 	var cookie []byte
 	if st.ownCookie {
@@ -158,7 +162,7 @@ func (st *state) wanted() bool {
 	}
 	st.dropIdle()
 	return st.forced || st.fate == fateRegenerate || len(st.changes) > 0 && !st.wipe ||
-		changed(st.record, st.wipe, st.changes, cookie)
+		record.Changed(st.record, st.wipe, st.changes, cookie)
 }
 
 // dropIdle drops the changes that change nothing, so that a merge does not write over another's with them.
@@ -166,7 +170,7 @@ func (st *state) dropIdle() {
 	if st.wipe {
 		return
 	}
-	idle := func(c change) bool { return !c.alters(st.record, false) }
+	idle := func(c record.Change) bool { return !c.Alters(st.record, false) }
 	if slices.ContainsFunc(st.changes, idle) { // Seldom: spare the rest the moving.
 		st.changes = slices.DeleteFunc(st.changes, idle)
 	}
@@ -175,7 +179,7 @@ func (st *state) dropIdle() {
 // holdsValue reports whether the changes give an empty session a value.
 func (st *state) holdsValue() bool {
 	for i := range st.changes {
-		if c := &st.changes[i]; c.kind != changeDelete && c.val != nil {
+		if c := &st.changes[i]; c.Kind != record.ChangeDelete && c.Val != nil {
 			return true
 		}
 	}
@@ -219,12 +223,12 @@ func (st *state) settle(op string, err error) error {
 	reason := Reason("")
 	switch {
 	case err == nil:
-		st.owe(st.record.ends)
+		st.owe(st.record.EndsMS)
 	case errors.Is(err, errRenewed):
 		reason = ReasonRenewed
 	case errors.Is(err, ErrNotFound):
 		reason = ReasonGone
-	case errors.Is(err, ErrCorrupt):
+	case errors.Is(err, record.ErrCorrupt):
 		reason = ReasonCorrupt
 	case isStoreFailure(err):
 		failure := st.storeError(op, st.id, err)
@@ -239,7 +243,7 @@ func (st *state) settle(op string, err error) error {
 		st.lose(reason)
 	}
 	st.dropChanges()
-	st.forced, st.fate, st.leaving, st.left = false, fateKeep, ID{}, nil
+	st.forced, st.fate, st.leaving, st.left = false, fateKeep, ident.ID{}, nil
 	return nil
 }
 
@@ -261,7 +265,7 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 		return err
 	}
 	current := before
-	return st.contend(ctx, &st.id, func(ctx context.Context, newest *Record) (bool, error) {
+	return st.contend(ctx, &st.id, func(ctx context.Context, newest *record.Record) (bool, error) {
 		if newest != nil && before != nil && !sameBytes(before, newest) {
 			current = newest
 		}
@@ -269,7 +273,7 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 		if err != nil {
 			return true, err
 		}
-		var there *Record
+		var there *record.Record
 		if m.memory != nil && current == before {
 			there, err = m.memory.swap(&st.id, current, next, newLifespan(at, life.ttl)) // spares a look at the clock
 		} else {
@@ -287,7 +291,7 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 			return true, nil
 		case before == nil:
 			return true, &handlerError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
-		case there.renewed:
+		case there.Renewed:
 			return true, errRenewed
 		}
 		current = there
@@ -296,7 +300,7 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 }
 
 // saved notes that next is now in the store.
-func (st *state) saved(before, next *Record) {
+func (st *state) saved(before, next *record.Record) {
 	st.record = next
 	if before == nil {
 		st.count(countCreated)
@@ -308,24 +312,24 @@ func (st *state) saved(before, next *Record) {
 }
 
 // build makes the record to store on top of current, and says how long it lives.
-func (st *state) build(current *Record, at time.Time, ttl time.Duration) (*Record, span, error) {
+func (st *state) build(current *record.Record, at time.Time, ttl time.Duration) (*record.Record, span, error) {
 	m := st.m
 	opts := st.options(current)
 	life := m.lifespan(at, st.created, opts, ttl)
 	if life.ttl <= 0 { // Another request gave it an end that has passed.
 		life.ttl = time.Millisecond
 	}
-	h := header{created: st.created, ends: m.stored(life.ends)}
+	h := record.Header{CreatedMS: st.created, EndsMS: m.stored(life.ends)}
 	if st.ownCookie || m.config.Koa {
-		raw, _ := current.ownCookie()
-		st.cookieJSON = appendCookieJSON(st.cookieJSON[:0], raw, *opts, m.config.Cookie)
-		h.cookie = st.cookieJSON
+		raw, _ := current.OwnCookie()
+		st.cookieJSON = cookies.AppendCookieJSON(st.cookieJSON[:0], raw, *opts, m.config.Cookie)
+		h.HasCookie = st.cookieJSON
 	}
-	next, scratch, err := merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)
+	next, scratch, err := record.Merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)
 	st.scratch = scratch
 	if err != nil {
 		return nil, life, err
 	}
-	next.ends = life.ends
+	next.EndsMS = life.ends
 	return next, life, nil
 }

@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/sign"
 	"github.com/valyala/fasthttp"
 )
 
@@ -39,23 +42,23 @@ func TestAWriteThatTheCommitDidNotSeeIsTold(t *testing.T) {
 
 // A session that is fought over does not keep the commits of others waiting that share its lock.
 func TestOnlyWhoCompetesForASessionQueues(t *testing.T) {
-	m, err := NewManager(Config{Store: struct{ Store }{NewMemoryStore()}, Keys: Keys(longKey)})
+	m, err := NewManager(Config{Store: struct{ Store }{NewMemoryStore()}, Keys: sign.Keys(longKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	busy := m.ids.randomID()
+	busy := m.ids.RandomID()
 	lock, session := m.locks.of(&busy)
-	other := m.ids.randomID()
+	other := m.ids.RandomID()
 	for l, _ := m.locks.of(&other); l != lock; l, _ = m.locks.of(&other) {
-		other = m.ids.randomID()
+		other = m.ids.RandomID()
 	}
 	if err := lock.acquire(t.Context(), session); err != nil {
 		t.Fatal(err)
 	}
-	tried := func(id *ID) bool {
+	tried := func(id *ident.ID) bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		return newState(m).contend(ctx, id, func(context.Context, *Record) (bool, error) { return true, nil }) == nil
+		return newState(m).contend(ctx, id, func(context.Context, *record.Record) (bool, error) { return true, nil }) == nil
 	}
 	if tried(&busy) {
 		t.Error("the session that is fought over: got a try, want it to queue")
@@ -76,7 +79,7 @@ type remoteStore struct {
 	Peeker
 }
 
-func newRemoteStore(t *testing.T, id ID, json string) *remoteStore {
+func newRemoteStore(t *testing.T, id ident.ID, json string) *remoteStore {
 	t.Helper()
 	kept := NewMemoryStore()
 	s := &remoteStore{kept, kept, kept}
@@ -84,9 +87,9 @@ func newRemoteStore(t *testing.T, id ID, json string) *remoteStore {
 	return s
 }
 
-func (s *remoteStore) keep(t *testing.T, id ID, json string) {
+func (s *remoteStore) keep(t *testing.T, id ident.ID, json string) {
 	t.Helper()
-	r, err := ParseRecord(json)
+	r, err := record.ParseRecord(json)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +99,7 @@ func (s *remoteStore) keep(t *testing.T, id ID, json string) {
 }
 
 // queue makes the next commit of id queue for a moment.
-func queue(t *testing.T, m *Manager, id ID) {
+func queue(t *testing.T, m *Manager, id ident.ID) {
 	t.Helper()
 	lock, session := m.locks.of(&id)
 	if err := lock.acquire(t.Context(), session); err != nil {
@@ -108,7 +111,7 @@ func queue(t *testing.T, m *Manager, id ID) {
 func TestAnIDThatExistsIsNotAdoptedFromTheQueue(t *testing.T) {
 	id := testID(t, testIDText)
 	store := newRemoteStore(t, id, `{"user":"ann"}`)
-	m, err := NewManager(Config{Store: store, Keys: Keys(longKey), GenerateID: func() (string, error) { return testIDText, nil }})
+	m, err := NewManager(Config{Store: store, Keys: sign.Keys(longKey), GenerateID: func() (string, error) { return testIDText, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,13 +129,13 @@ func TestAnIDThatExistsIsNotAdoptedFromTheQueue(t *testing.T) {
 func TestAnEqualRecordFromTheQueueIsNoMerge(t *testing.T) {
 	id := testID(t, testIDText)
 	store := newRemoteStore(t, id, `{"n":1}`)
-	m, err := NewManager(Config{Store: store, Keys: Keys(longKey)})
+	m, err := NewManager(Config{Store: store, Keys: sign.Keys(longKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetCookie("koa.sid", testIDText)
-	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.sign(nil, &id)))
+	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, &id)))
 	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) {
 		Set(m.FromRequest(ctx), "n", 2)
 		store.keep(t, id, `{"n":1}`) // read again
@@ -147,13 +150,13 @@ func TestATombstoneFromTheQueueStays(t *testing.T) {
 	const tombstone = `{"$":{"c":1,"e":253402300799999,"to":"where.the.session.went"}}`
 	id := testID(t, testIDText)
 	store := newRemoteStore(t, id, `{"n":1}`)
-	m, err := NewManager(Config{Store: store, Keys: Keys(longKey)})
+	m, err := NewManager(Config{Store: store, Keys: sign.Keys(longKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetCookie("koa.sid", testIDText)
-	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.sign(nil, &id)))
+	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, &id)))
 	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) {
 		Set(m.FromRequest(ctx), "n", 2)
 		store.keep(t, id, tombstone)

@@ -5,12 +5,15 @@ import (
 	"hash/maphash"
 	"sync/atomic"
 	"time"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // contend runs try until it is done. The first loss tells that others write the same session: then it queues with those
 // of this process, and who finds them queueing does so at once. Whoever's turn it is gets the newest record that this
 // process knows, nil if it knows none: its own is old by then.
-func (st *state) contend(ctx context.Context, id *ID, try func(ctx context.Context, newest *Record) (done bool, err error)) error {
+func (st *state) contend(ctx context.Context, id *ident.ID, try func(ctx context.Context, newest *record.Record) (done bool, err error)) error {
 	if st.m.local || !st.m.locks.taken(id) {
 		done, err := try(ctx, nil)
 		if done || err != nil {
@@ -36,11 +39,11 @@ func (st *state) contend(ctx context.Context, id *ID, try func(ctx context.Conte
 }
 
 // newest returns the record of id that the store's memory holds, if that is a session.
-func (st *state) newest(id *ID) *Record {
+func (st *state) newest(id *ident.ID) *record.Record {
 	if st.m.peeker == nil {
 		return nil
 	}
-	if r, ok := st.m.peek(id, time.Now()); ok && !r.renewed {
+	if r, ok := st.m.peek(id, time.Now()); ok && !r.Renewed {
 		return r
 	}
 	return nil
@@ -68,13 +71,13 @@ func (l *commitLocks) init() {
 }
 
 // of returns the lock of id, and what stands for id as its holder.
-func (l *commitLocks) of(id *ID) (lock *commitLock, session uint64) {
-	session = max(maphash.Bytes(l.seed, id.b[:id.n]), 1)
+func (l *commitLocks) of(id *ident.ID) (lock *commitLock, session uint64) {
+	session = max(maphash.Bytes(l.seed, id.B[:id.N]), 1)
 	return &l.locks[session%uint64(len(l.locks))], session
 }
 
 // taken reports whether a commit of id's session has its turn.
-func (l *commitLocks) taken(id *ID) bool {
+func (l *commitLocks) taken(id *ident.ID) bool {
 	lock, session := l.of(id)
 	return lock.holder.Load() == session
 }

@@ -3,6 +3,9 @@ package sess
 import (
 	"context"
 	"errors"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // end destroys what the session left behind, and what that was renewed into.
@@ -20,23 +23,23 @@ func (st *state) end() error {
 	}
 	st.count(countDestroyed)
 	emit(st.m.config.Hooks.Destroyed, Event{ID: st.leaving})
-	st.fate, st.leaving, st.left = fateKeep, ID{}, nil
+	st.fate, st.leaving, st.left = fateKeep, ident.ID{}, nil
 	st.due, st.goneOpts = dueExpire, opts
 	return nil
 }
 
 // extinguish deletes one id, last seen holding r. If it was renewed it returns the successor.
-func (st *state) extinguish(ctx context.Context, id ID, r *Record) (successor ID, err error) {
+func (st *state) extinguish(ctx context.Context, id ident.ID, r *record.Record) (successor ident.ID, err error) {
 	m := st.m
 	if m.swapper == nil {
-		return ID{}, m.store.Destroy(ctx, id)
+		return ident.ID{}, m.store.Destroy(ctx, id)
 	}
 	if r == nil {
 		r, err = m.store.Get(ctx, id)
 	}
 	if err == nil {
-		err = st.contend(ctx, &id, func(ctx context.Context, _ *Record) (bool, error) {
-			if next, ok := r.successor(); ok {
+		err = st.contend(ctx, &id, func(ctx context.Context, _ *record.Record) (bool, error) {
+			if next, ok := r.Successor(); ok {
 				successor = next
 				return true, nil
 			}
@@ -46,9 +49,9 @@ func (st *state) extinguish(ctx context.Context, id ID, r *Record) (successor ID
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return ID{}, nil
-	case errors.Is(err, ErrCorrupt):
-		return ID{}, m.store.Destroy(ctx, id)
+		return ident.ID{}, nil
+	case errors.Is(err, record.ErrCorrupt):
+		return ident.ID{}, m.store.Destroy(ctx, id)
 	}
 	return successor, err
 }

@@ -1,24 +1,29 @@
 package sess
 
+import (
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
+)
+
 import "time"
 
 // flight is one tracked read that is under way, for all who want its record. The shard's mutex guards its fields until
 // done is closed; then they do not change any more.
 type flight struct {
-	id       ID
+	id       ident.ID
 	begun    int64  // on the clock of nearCache.mono
 	lease    *lease // of the connection it was sent on, nil before that
 	poisoned bool   // the record may be older than a write: it must not be kept, nor given to who came later
 	own      bool   // it was sent right behind a write of this node's, on the same connection
 	answered bool   // own: the reply has come
 	done     chan struct{}
-	rec      *Record
+	rec      *record.Record
 	err      error
 }
 
 // join returns the flight that reads id's record; first says that the caller must make it. A flight is joined only while
 // what it finds cannot be too old for who asks at now: the server may have answered when it had just begun.
-func (c *nearCache) join(id ID, now time.Time) (f *flight, first bool) {
+func (c *nearCache) join(id ident.ID, now time.Time) (f *flight, first bool) {
 	s := c.shard(&id)
 	mono := c.mono(now)
 	s.mu.Lock()
@@ -38,7 +43,7 @@ func (c *nearCache) join(id ID, now time.Time) (f *flight, first bool) {
 
 // begin returns a flight that reads id's record behind a write which the caller is about to send. Flights from before
 // the write are not kept any more.
-func (c *nearCache) begin(id ID, now time.Time) *flight {
+func (c *nearCache) begin(id ident.ID, now time.Time) *flight {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +88,7 @@ func (c *nearCache) answered(key string, l *lease) {
 }
 
 // land ends a flight: it keeps the record if nothing came in between and it says when it ends, and wakes who waits.
-func (c *nearCache) land(f *flight, r *Record, err error, now time.Time) (kept bool) {
+func (c *nearCache) land(f *flight, r *record.Record, err error, now time.Time) (kept bool) {
 	s := c.shard(&f.id)
 	s.mu.Lock()
 	if s.flights[f.id] == f {

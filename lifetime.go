@@ -1,8 +1,11 @@
 package sess
 
 import (
-	"strings"
 	"time"
+
+	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // span is the one answer to when a session ends: the record, the store's TTL and the cookie all get it.
@@ -13,7 +16,7 @@ type span struct {
 
 // lifespan resolves when a session of these cookie options ends that is saved at now. The manager's TTL (or TTLFunc's,
 // passed as ttl) beats the options' Expires, that their MaxAge, that the default. Lifetime bounds them all.
-func (m *Manager) lifespan(now time.Time, created int64, c *Cookie, ttl time.Duration) span {
+func (m *Manager) lifespan(now time.Time, created int64, c *cookies.Cookie, ttl time.Duration) span {
 	ms := now.UnixMilli()
 	ends := int64(0)
 	switch {
@@ -43,10 +46,10 @@ func (m *Manager) lifespan(now time.Time, created int64, c *Cookie, ttl time.Dur
 func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
 // over reports whether a record has ended at now, by its own word or by the bound on its life.
-func (m *Manager) over(r *Record, now time.Time) bool {
+func (m *Manager) over(r *record.Record, now time.Time) bool {
 	ms := now.UnixMilli()
 	life := m.config.Lifetime.Milliseconds()
-	return r.ends != 0 && r.ends <= ms || life > 0 && r.created != 0 && r.created+life <= ms
+	return r.EndsMS != 0 && r.EndsMS <= ms || life > 0 && r.CreatedMS != 0 && r.CreatedMS+life <= ms
 }
 
 // stored is the end as a record's header bears it: not at all beside Koa, which moves the end by SETEX alone.
@@ -77,7 +80,7 @@ func (st *state) ttl() (ttl time.Duration) {
 
 // options returns the cookie options of the session as r keeps it, with what this request gave it. They are only to be
 // read, as most often they are the Config's.
-func (st *state) options(r *Record) *Cookie {
+func (st *state) options(r *record.Record) *cookies.Cookie {
 	if st.ownCookie {
 		return &st.cookie
 	}
@@ -85,12 +88,12 @@ func (st *state) options(r *Record) *Cookie {
 }
 
 // options returns the cookie options of a session as r keeps it: the Config's, or its own, put into own.
-func (m *Manager) options(r *Record, own *Cookie) *Cookie {
-	raw, ok := r.ownCookie()
+func (m *Manager) options(r *record.Record, own *cookies.Cookie) *cookies.Cookie {
+	raw, ok := r.OwnCookie()
 	if !ok {
 		return &m.config.Cookie
 	}
-	*own = parseCookieJSON(raw, m.config.Cookie)
+	*own = cookies.ParseCookieJSON(raw, m.config.Cookie)
 	return own
 }
 
@@ -102,19 +105,19 @@ func (st *state) pay() {
 	h := &st.ctx.Response.Header
 	m := st.m
 	if st.is(lifeUsed) {
-		addVary(h, m.field)
+		cookies.AddVary(h, m.field)
 	}
 	if st.due == dueNothing {
 		return
 	}
-	noStore(h)
+	cookies.NoStore(h)
 	t := m.config.Transport
 	if st.due == dueExpire {
 		if t != nil {
 			t.Expire(st.ctx)
 			return
 		}
-		m.cookies.expire(h, &st.goneOpts, st.overTLS())
+		m.cookies.Expire(h, &st.goneOpts, st.overTLS())
 		return
 	}
 	id, r := &st.id, st.record
@@ -130,34 +133,29 @@ func (st *state) pay() {
 		t.Write(st.ctx, m.token(id), left)
 		return
 	}
-	m.cookies.write(h, c, id, st.signature(id), st.overTLS(), left)
-	if st.arrived == nil || !st.arrived.cookie && !r.cookie {
+	m.cookies.Write(h, c, id, st.signature(id), st.overTLS(), left)
+	if st.arrived == nil || !st.arrived.HasCookie && !r.HasCookie {
 		return
 	}
 	// The browser would go on sending the cookie that it has beside one of another path, and first if its path is longer.
-	if old := m.options(st.arrived, &st.goneOpts); !old.sameCookie(c) {
-		m.cookies.expireBeside(h, old, st.overTLS())
+	if old := m.options(st.arrived, &st.goneOpts); !old.SameCookie(c) {
+		m.cookies.ExpireBeside(h, old, st.overTLS())
 	}
-}
-
-// sameCookie reports whether a browser takes a cookie of c for one of other, RFC 6265 section 5.3 step 11.
-func (c *Cookie) sameCookie(other *Cookie) bool {
-	return c.Path == other.Path && strings.EqualFold(c.Domain, other.Domain) && c.Partitioned == other.Partitioned
 }
 
 // signature returns the signature of id if the request has brought it and the first key has made it.
-func (st *state) signature(id *ID) []byte {
-	if st.m.ring == nil || !st.signed || st.jar.key != 0 || *id != *st.presented() {
+func (st *state) signature(id *ident.ID) []byte {
+	if st.m.ring == nil || !st.signed || st.jar.Key != 0 || *id != *st.presented() {
 		return nil
 	}
-	return st.jar.sigs[st.jar.sig].bytes()
+	return st.jar.Sigs[st.jar.Sig].Bytes()
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.
-func (m *Manager) token(id *ID) string {
-	b := id.AppendTo(make([]byte, 0, 2*maxIDLen))
+func (m *Manager) token(id *ident.ID) string {
+	b := id.AppendTo(make([]byte, 0, 2*ident.MaxIDLen))
 	if m.ring != nil {
-		b = m.ring.sign(append(b, '.'), id)
+		b = m.ring.Sign(append(b, '.'), id)
 	}
 	return string(b)
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // begin loads the session that the request presents, unless deferred. It holds mu meanwhile: a handle that somebody
@@ -31,8 +34,8 @@ func (st *state) present() bool {
 		return st.presentToken(m.config.Transport.Read(st.ctx))
 	}
 	jar := &st.jar
-	st.signed = jar.find(&st.ctx.Request.Header, m.cookies.name, m.cookies.sigName, m.ring)
-	if !st.signed && jar.nIDs > 0 {
+	st.signed = jar.Find(&st.ctx.Request.Header, m.cookies.Name, m.cookies.SigName, m.ring)
+	if !st.signed && jar.NIDs > 0 {
 		st.reject(Event{Reason: ReasonSignature})
 	}
 	return st.signed
@@ -48,10 +51,10 @@ func (st *state) presentToken(token []byte) bool {
 		text, sig = cutToken(token)
 	}
 	jar := &st.jar
-	jar.id = 0
-	ok := setID(&jar.ids[0], text)
+	jar.Id = 0
+	ok := ident.SetID(&jar.Ids[0], text)
 	if ok && st.m.ring != nil {
-		jar.key, ok = st.m.ring.verify(&jar.ids[0], sig)
+		jar.Key, ok = st.m.ring.Verify(&jar.Ids[0], sig)
 	}
 	if !ok {
 		st.reject(Event{Reason: ReasonSignature})
@@ -61,7 +64,7 @@ func (st *state) presentToken(token []byte) bool {
 }
 
 // presented is the id that the request has brought, if st.signed.
-func (st *state) presented() *ID { return &st.jar.ids[st.jar.id] }
+func (st *state) presented() *ident.ID { return &st.jar.Ids[st.jar.Id] }
 
 // load looks the presented id up, once. A failing store is the error, here and in every later look. Whatever is not a
 // live session leaves the state as that of a new one.
@@ -114,31 +117,31 @@ func (st *state) validate() {
 // forget makes the session a new one; the record in the store stays, and so do the changes. A cookie that an earlier
 // Save owes is not sent.
 func (st *state) forget() {
-	st.id, st.record, st.created = ID{}, nil, 0
+	st.id, st.record, st.created = ident.ID{}, nil, 0
 	if st.due == dueCookie {
 		st.due = dueNothing
 	}
 }
 
 // fetch reads the presented id with get and takes what it finds, if that is a live session.
-func (st *state) fetch(get func(*state, *ID) (*Record, error)) error {
+func (st *state) fetch(get func(*state, *ident.ID) (*record.Record, error)) error {
 	r, err := get(st, st.presented())
 	switch {
 	case err != nil:
 		return st.unread(err)
 	case r.Size() > st.m.config.MaxRecordBytes:
-		st.refuse(ReasonCorrupt, ErrCorrupt)
+		st.refuse(ReasonCorrupt, record.ErrCorrupt)
 		return nil
 	case st.m.over(r, st.at):
 		st.expired()
 		return nil
-	case r.renewed:
+	case r.Renewed:
 		st.renewed = true
 		st.refuse(ReasonRenewed, nil)
 		return nil
 	}
 	st.count(countLoaded)
-	st.id, st.record, st.created = *st.presented(), r, r.created
+	st.id, st.record, st.created = *st.presented(), r, r.CreatedMS
 	if st.arrived == nil {
 		st.arrived = r
 	}
@@ -153,7 +156,7 @@ func (st *state) unread(err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		st.refuse(ReasonUnknown, nil)
-	case errors.Is(err, ErrCorrupt):
+	case errors.Is(err, record.ErrCorrupt):
 		st.refuse(ReasonCorrupt, err)
 	default:
 		return st.storeError("load", *st.presented(), err)
@@ -173,7 +176,7 @@ func (st *state) expired() {
 }
 
 // get asks the store, its memory first.
-func (st *state) get(id *ID) (*Record, error) {
+func (st *state) get(id *ident.ID) (*record.Record, error) {
 	m := st.m
 	if m.peeker != nil {
 		at := st.at
@@ -193,7 +196,7 @@ func (st *state) get(id *ID) (*Record, error) {
 }
 
 // peek asks the store's memory.
-func (m *Manager) peek(id *ID, at time.Time) (*Record, bool) {
+func (m *Manager) peek(id *ident.ID, at time.Time) (*record.Record, bool) {
 	if m.memory != nil { // by pointer
 		return m.memory.peek(id, at)
 	}

@@ -7,6 +7,9 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // MemoryStore keeps sessions in the memory of this process: they end with it, and other processes do not see them. It
@@ -29,7 +32,7 @@ type MemoryStore struct {
 	seed    maphash.Seed // nobody outside can choose ids that collide
 	shift   uint         // the shard of a hash is hash >> shift
 	shards  []shard
-	onEvict func(ID)
+	onEvict func(ident.ID)
 }
 
 var (
@@ -48,7 +51,7 @@ type MemoryConfig struct {
 
 	// OnEvict, if not nil, is called with the id of each session that was evicted before its end to make room, by the
 	// goroutine that needed the room, with no lock held. Default: nil.
-	OnEvict func(id ID)
+	OnEvict func(id ident.ID)
 }
 
 const (
@@ -93,7 +96,7 @@ func NewMemoryStore(config ...MemoryConfig) *MemoryStore {
 }
 
 // Get returns the record kept under id, or [ErrNotFound]. It does not allocate.
-func (s *MemoryStore) Get(ctx context.Context, id ID) (*Record, error) {
+func (s *MemoryStore) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -105,9 +108,11 @@ func (s *MemoryStore) Get(ctx context.Context, id ID) (*Record, error) {
 }
 
 // Peek is Get at the instant now.
-func (s *MemoryStore) Peek(id ID, now time.Time) (*Record, bool) { return s.peek(&id, now) }
+func (s *MemoryStore) Peek(id ident.ID, now time.Time) (*record.Record, bool) {
+	return s.peek(&id, now)
+}
 
-func (s *MemoryStore) peek(id *ID, now time.Time) (*Record, bool) {
+func (s *MemoryStore) peek(id *ident.ID, now time.Time) (*record.Record, bool) {
 	sh, hash := s.locate(id)
 	r := sh.get(hash, id, now.UnixMilli())
 	return r, r != nil
@@ -115,7 +120,7 @@ func (s *MemoryStore) peek(id *ID, now time.Time) (*Record, bool) {
 
 // Set keeps r under id for ttl, which is rounded up to a millisecond. A record whose ttl is zero or negative has
 // expired already: Set then only removes what is there. Where id is in the store, Set does not allocate.
-func (s *MemoryStore) Set(ctx context.Context, id ID, r *Record, ttl time.Duration) error {
+func (s *MemoryStore) Set(ctx context.Context, id ident.ID, r *record.Record, ttl time.Duration) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -127,13 +132,13 @@ func (s *MemoryStore) Set(ctx context.Context, id ID, r *Record, ttl time.Durati
 }
 
 // Destroy removes what is kept under id.
-func (s *MemoryStore) Destroy(ctx context.Context, id ID) error {
+func (s *MemoryStore) Destroy(ctx context.Context, id ident.ID) error {
 	return s.Set(ctx, id, nil, 0)
 }
 
 // Swap does what [Swapper] says; a ttl that is not positive is treated as in Set. Where id is in the store, Swap does
 // not allocate.
-func (s *MemoryStore) Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (*Record, error) {
+func (s *MemoryStore) Swap(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -141,7 +146,7 @@ func (s *MemoryStore) Swap(ctx context.Context, id ID, old, next *Record, ttl ti
 }
 
 // swap is Swap at a given instant.
-func (s *MemoryStore) swap(id *ID, old, next *Record, life lifespan) (*Record, error) {
+func (s *MemoryStore) swap(id *ident.ID, old, next *record.Record, life lifespan) (*record.Record, error) {
 	sh, hash := s.locate(id)
 	var ev events
 	current, err := sh.swap(hash, id, old, next, life, &ev)
@@ -152,7 +157,7 @@ func (s *MemoryStore) swap(id *ID, old, next *Record, life lifespan) (*Record, e
 // Watch calls changed, in a goroutine of its own, after each Set, Destroy and Swap that changed or renewed the session,
 // and after its eviction. It is also told when the store cleans an expired session up, which may be any time after the
 // end.
-func (s *MemoryStore) Watch(ctx context.Context, id ID, changed func()) (stop func(), err error) {
+func (s *MemoryStore) Watch(ctx context.Context, id ident.ID, changed func()) (stop func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -188,8 +193,8 @@ func (s *MemoryStore) Format(f fmt.State, _ rune) {
 
 // locate returns the shard of id and the half of the hash that places it in there; the shard is chosen by the other
 // half.
-func (s *MemoryStore) locate(id *ID) (*shard, uint32) {
-	h := maphash.Bytes(s.seed, id.b[:id.n])
+func (s *MemoryStore) locate(id *ident.ID) (*shard, uint32) {
+	h := maphash.Bytes(s.seed, id.B[:id.N])
 	return &s.shards[h>>s.shift], uint32(h)
 }
 
@@ -211,7 +216,7 @@ func newLifespan(now time.Time, ttl time.Duration) lifespan {
 
 // events is what a write has to tell when its lock is released.
 type events struct {
-	evicted ID // zero: none; a write evicts at most one
+	evicted ident.ID // zero: none; a write evicts at most one
 	watches []*watch
 }
 
@@ -226,7 +231,7 @@ func (s *MemoryStore) announce(ev *events) {
 
 // watch is one call of Watch.
 type watch struct {
-	id      ID
+	id      ident.ID
 	changed func()
 	stopped atomic.Bool
 }

@@ -1,5 +1,10 @@
 package sess
 
+import (
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
+)
+
 import "sync"
 
 // shard is a store of its own for the ids whose hash begins with its number. The lock guards every field but max.
@@ -9,7 +14,7 @@ type shard struct {
 	max      int    // entries; constant
 	hand     uint32 // the place the next sweep begins at
 	clock    uint64 // counts uses; an entry's used is the clock of its last use
-	watchers map[ID]map[*watch]struct{}
+	watchers map[ident.ID]map[*watch]struct{}
 	_        [48]byte // shards fill 128 bytes: neighbours do not share a cache line
 }
 
@@ -19,7 +24,7 @@ func (sh *shard) len() int {
 	return sh.table.n
 }
 
-func (sh *shard) get(hash uint32, id *ID, now int64) *Record {
+func (sh *shard) get(hash uint32, id *ident.ID, now int64) *record.Record {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	i, ok := sh.table.find(hash, id)
@@ -30,7 +35,7 @@ func (sh *shard) get(hash uint32, id *ID, now int64) *Record {
 }
 
 // use returns the record at place i, if it has not expired, and notes its use.
-func (sh *shard) use(i uint32, now int64) *Record {
+func (sh *shard) use(i uint32, now int64) *record.Record {
 	e := sh.table.slots[i].entry
 	if e.end <= now {
 		return nil
@@ -40,7 +45,7 @@ func (sh *shard) use(i uint32, now int64) *Record {
 	return e.record
 }
 
-func (sh *shard) set(hash uint32, id *ID, next *Record, life lifespan, ev *events) {
+func (sh *shard) set(hash uint32, id *ident.ID, next *record.Record, life lifespan, ev *events) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.sweep(life.now, ev)
@@ -48,11 +53,11 @@ func (sh *shard) set(hash uint32, id *ID, next *Record, life lifespan, ev *event
 	sh.put(i, ok, hash, id, next, life, ev)
 }
 
-func (sh *shard) swap(hash uint32, id *ID, old, next *Record, life lifespan, ev *events) (*Record, error) {
+func (sh *shard) swap(hash uint32, id *ident.ID, old, next *record.Record, life lifespan, ev *events) (*record.Record, error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	sh.sweep(life.now, ev)
-	var current *Record
+	var current *record.Record
 	i, ok := sh.table.find(hash, id)
 	if ok {
 		current = sh.use(i, life.now)
@@ -68,12 +73,12 @@ func (sh *shard) swap(hash uint32, id *ID, old, next *Record, life lifespan, ev 
 }
 
 // sameBytes reports whether old, which may be nil, has the bytes of current.
-func sameBytes(old, current *Record) bool {
+func sameBytes(old, current *record.Record) bool {
 	return old == current || old != nil && old.JSON() == current.JSON()
 }
 
 // put keeps next under id, which is at place i if ok; or, if next is nil or has expired, nothing.
-func (sh *shard) put(i uint32, ok bool, hash uint32, id *ID, next *Record, life lifespan, ev *events) {
+func (sh *shard) put(i uint32, ok bool, hash uint32, id *ident.ID, next *record.Record, life lifespan, ev *events) {
 	if next == nil || life.end <= life.now {
 		if ok {
 			sh.remove(i, ev)
@@ -101,7 +106,7 @@ func (sh *shard) remove(i uint32, ev *events) {
 }
 
 // note remembers to tell the watchers of id.
-func (sh *shard) note(id *ID, ev *events) {
+func (sh *shard) note(id *ident.ID, ev *events) {
 	if len(sh.watchers) == 0 {
 		return
 	}
@@ -159,7 +164,7 @@ func (sh *shard) watch(w *watch) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	if sh.watchers == nil {
-		sh.watchers = map[ID]map[*watch]struct{}{}
+		sh.watchers = map[ident.ID]map[*watch]struct{}{}
 	}
 	if sh.watchers[w.id] == nil {
 		sh.watchers[w.id] = map[*watch]struct{}{}

@@ -1,5 +1,10 @@
 package sess
 
+import (
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
+)
+
 import "math"
 
 // table is a hash table with linear probing: an entry stands at the place its hash names, its home, or at the next
@@ -24,8 +29,8 @@ type slot struct {
 
 // entry is one session.
 type entry struct {
-	id     ID
-	record *Record
+	id     ident.ID
+	record *record.Record
 	end    int64  // Unix milliseconds; at this instant the record has expired
 	used   uint64 // the shard's clock at the last use
 }
@@ -53,7 +58,7 @@ func (s *slot) expired(now uint32) bool { return s.end-1 < now } // A free place
 func (t *table) mask() uint32 { return uint32(len(t.slots) - 1) }
 
 // find returns the place of id.
-func (t *table) find(hash uint32, id *ID) (place uint32, ok bool) {
+func (t *table) find(hash uint32, id *ident.ID) (place uint32, ok bool) {
 	if t.n == 0 {
 		return 0, false
 	}

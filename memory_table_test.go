@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/fibersess/sess/internal/ident"
 )
 
 // TestTableFindsAllItHoldsThroughCollisionsAndGaps gives all entries one of few homes, the last places among them, so
@@ -13,9 +15,9 @@ func TestTableFindsAllItHoldsThroughCollisionsAndGaps(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	homes := []uint32{0, 1, 5, 1<<32 - 1, 1<<32 - 2}
 	var table table
-	held := map[ID]uint32{}
+	held := map[ident.ID]uint32{}
 	for step := range 20_000 {
-		id, _ := ParseID(fmt.Sprint(random.IntN(1 + random.IntN(200))))
+		id, _ := ident.ParseID(fmt.Sprint(random.IntN(1 + random.IntN(200))))
 		hash, ok := held[id]
 		if !ok {
 			hash = homes[random.IntN(len(homes))]
@@ -45,9 +47,9 @@ func TestTableFindsAllItHoldsThroughCollisionsAndGaps(t *testing.T) {
 
 func TestTableGivesMemoryBackWhenItIsAlmostEmpty(t *testing.T) {
 	var table table
-	ids := make([]ID, 1000)
+	ids := make([]ident.ID, 1000)
 	for n := range ids {
-		ids[n], _ = ParseID(fmt.Sprint(n))
+		ids[n], _ = ident.ParseID(fmt.Sprint(n))
 		table.insert(uint32(n), &entry{id: ids[n]})
 	}
 	for n := range ids {

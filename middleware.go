@@ -8,6 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/sign"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
@@ -40,9 +44,9 @@ type Manager struct {
 	memory    *MemoryStore // nil: store is another. Exactly this type: what embeds one may do other things.
 	local     bool         // the store does no I/O: no deadline is made for it
 
-	ring    *keyring // nil: unsigned
-	ids     idSource
-	cookies *cookieWriter
+	ring    *sign.Keyring // nil: unsigned
+	ids     ident.IdSource
+	cookies *cookies.CookieWriter
 	field   string // the request header that carries the session
 
 	states sync.Pool // *state
@@ -63,9 +67,9 @@ func NewManager(config Config) (*Manager, error) {
 	m.memory, _ = c.Store.(*MemoryStore)
 	_, m.local = c.Store.(Local)
 	if !c.Cookie.DangerouslyUnsigned {
-		m.ring = newKeyring(c.Keys, c.Cookie.Name, c.Koa)
+		m.ring = sign.NewKeyring(c.Keys, c.Cookie.Name, c.Koa)
 	}
-	m.cookies = newCookieWriter(&c.Cookie, m.ring)
+	m.cookies = cookies.NewCookieWriter(&c.Cookie, m.ring)
 	m.field = "Cookie"
 	if c.Transport != nil {
 		m.field = c.Transport.Field()
@@ -189,7 +193,7 @@ func (m *Manager) find(ctx *fasthttp.RequestCtx) *state {
 // acquire binds a pooled state to the request. It returns nil where the middleware has nothing to do: outside of
 // Cookie.Path, and when it already runs in this request (registered twice, a mounted app, a restarted routing).
 func (m *Manager) acquire(ctx *fasthttp.RequestCtx, c *fiber.Ctx) *state {
-	if path := m.config.Cookie.Path; path != "/" && !pathMatch(path, ctx.Request.URI().PathOriginal()) {
+	if path := m.config.Cookie.Path; path != "/" && !cookies.PathMatch(path, ctx.Request.URI().PathOriginal()) {
 		return nil
 	}
 	outer, _ := ctx.UserValue(frameKey{}).(*state)
@@ -239,7 +243,7 @@ func (e *Error) Unwrap() []error {
 func (e *Error) status() int {
 	var own *handlerError
 	switch {
-	case errors.As(e.Err, &own), errors.Is(e.Err, ErrTooLarge), errors.Is(e.Err, ErrReserved), errors.Is(e.Err, ErrCommitted),
+	case errors.As(e.Err, &own), errors.Is(e.Err, record.ErrTooLarge), errors.Is(e.Err, ErrReserved), errors.Is(e.Err, ErrCommitted),
 		errors.Is(e.Err, ErrUnsupported), errors.Is(e.Err, ErrReleased):
 		return http.StatusInternalServerError
 	}

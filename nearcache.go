@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 const (
@@ -54,7 +57,7 @@ type nearShard struct {
 	_    [120]byte
 
 	mu      sync.Mutex
-	flights map[ID]*flight
+	flights map[ident.ID]*flight
 	hand    *nearEntry // the next one to evict, in a ring of all entries; nil if there are none
 	entries int
 	bytes   int64
@@ -68,9 +71,9 @@ type nearEntry struct {
 	hash  uint64
 	lease *lease
 	until int64 // on the clock of mono
-	rec   *Record
+	rec   *record.Record
 	used  atomic.Bool // since the hand passed
-	id    ID
+	id    ident.ID
 
 	size        int64
 	after, prev *nearEntry // the ring, guarded by the shard's mutex
@@ -100,7 +103,7 @@ func newNearCache(prefix string, maxBytes int64, hold time.Duration) *nearCache 
 	}
 	for i := range c.shards {
 		c.shards[i].buckets = make([]atomic.Pointer[nearEntry], buckets)
-		c.shards[i].flights = make(map[ID]*flight)
+		c.shards[i].flights = make(map[ident.ID]*flight)
 		c.shards[i].limit = limit
 	}
 	return c
@@ -110,13 +113,13 @@ func newNearCache(prefix string, maxBytes int64, hold time.Duration) *nearCache 
 func (c *nearCache) mono(t time.Time) int64 { return int64(t.Sub(c.start)) }
 
 // peek returns the record of id if it may be served at now.
-func (c *nearCache) peek(id *ID, now time.Time) (*Record, bool) {
+func (c *nearCache) peek(id *ident.ID, now time.Time) (*record.Record, bool) {
 	r, _, ok := c.get(id, now)
 	return r, ok
 }
 
 // get is peek that also returns the lease of the record.
-func (c *nearCache) get(id *ID, now time.Time) (*Record, *lease, bool) {
+func (c *nearCache) get(id *ident.ID, now time.Time) (*record.Record, *lease, bool) {
 	e, s := c.find(id)
 	if e == nil {
 		return nil, nil, false
@@ -132,8 +135,8 @@ func (c *nearCache) get(id *ID, now time.Time) (*Record, *lease, bool) {
 	return e.rec, e.lease, true
 }
 
-func (c *nearCache) find(id *ID) (*nearEntry, *nearShard) {
-	h := maphash.Bytes(c.seed, id.b[:id.n])
+func (c *nearCache) find(id *ident.ID) (*nearEntry, *nearShard) {
+	h := maphash.Bytes(c.seed, id.B[:id.N])
 	s := &c.shards[h>>c.shift]
 	for e := s.buckets[h&c.mask].Load(); e != nil; e = e.next.Load() {
 		if e.hash == h && e.id == *id {
@@ -153,7 +156,7 @@ func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) bool {
 		return false
 	}
 	e := &nearEntry{
-		hash:  maphash.Bytes(c.seed, f.id.b[:f.id.n]),
+		hash:  maphash.Bytes(c.seed, f.id.B[:f.id.N]),
 		lease: f.lease,
 		until: c.mono(now) + int64(min(nearTTL, ends.Sub(now))),
 		rec:   f.rec,
@@ -170,7 +173,7 @@ func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) bool {
 
 // invalidate forgets the record of id and poisons the flight that reads it. After it returns nobody is given a record
 // that was read before.
-func (c *nearCache) invalidate(id ID) {
+func (c *nearCache) invalidate(id ident.ID) {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,7 +182,7 @@ func (c *nearCache) invalidate(id ID) {
 
 // reported is invalidate for what the server says on the connection of l. It says that of the write itself, between the
 // replies to the write and to the read behind it: what comes on a connection before a reply is older than the reply.
-func (c *nearCache) reported(id ID, l *lease) {
+func (c *nearCache) reported(id ident.ID, l *lease) {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +194,7 @@ func (c *nearCache) reported(id ID, l *lease) {
 }
 
 // forget wants s.mu.
-func (c *nearCache) forget(s *nearShard, id *ID) {
+func (c *nearCache) forget(s *nearShard, id *ident.ID) {
 	if f := s.flights[*id]; f != nil {
 		c.poison(s, f)
 	}
@@ -199,7 +202,7 @@ func (c *nearCache) forget(s *nearShard, id *ID) {
 }
 
 // drop removes the entry of id. It wants s.mu.
-func (c *nearCache) drop(s *nearShard, id *ID) {
+func (c *nearCache) drop(s *nearShard, id *ident.ID) {
 	if e, _ := c.find(id); e != nil {
 		c.remove(s, e)
 	}
@@ -207,7 +210,7 @@ func (c *nearCache) drop(s *nearShard, id *ID) {
 
 // agree invalidates id unless what is kept is json, which is news from the server: what is served later must not be
 // older than that.
-func (c *nearCache) agree(id ID, json string) {
+func (c *nearCache) agree(id ident.ID, json string) {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,16 +223,16 @@ func (c *nearCache) agree(id ID, json string) {
 }
 
 // idOf returns the id whose key the server names.
-func (c *nearCache) idOf(key string) (ID, bool) {
+func (c *nearCache) idOf(key string) (ident.ID, bool) {
 	name, ok := strings.CutPrefix(key, c.prefix)
 	if !ok {
-		return ID{}, false
+		return ident.ID{}, false
 	}
-	return makeID(name)
+	return ident.MakeID(name)
 }
 
-func (c *nearCache) shard(id *ID) *nearShard {
-	return &c.shards[maphash.Bytes(c.seed, id.b[:id.n])>>c.shift]
+func (c *nearCache) shard(id *ident.ID) *nearShard {
+	return &c.shards[maphash.Bytes(c.seed, id.B[:id.N])>>c.shift]
 }
 
 // insert wants s.mu.

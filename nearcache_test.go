@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 	"github.com/redis/rueidis"
 )
 
@@ -28,7 +30,7 @@ func newNearTest(t *testing.T, maxBytes int64) *nearTest {
 func (n *nearTest) beat() { n.link.lease.Load().extend(n.mono(n.now) + int64(time.Second)) }
 
 // fly begins a read of id and sends it.
-func (n *nearTest) fly(t *testing.T, id ID) *flight {
+func (n *nearTest) fly(t *testing.T, id ident.ID) *flight {
 	t.Helper()
 	f, first := n.join(id, n.now)
 	if !first {
@@ -39,21 +41,21 @@ func (n *nearTest) fly(t *testing.T, id ID) *flight {
 }
 
 // read makes a whole flight that finds r.
-func (n *nearTest) read(t *testing.T, id ID, r *Record) {
+func (n *nearTest) read(t *testing.T, id ident.ID, r *record.Record) {
 	t.Helper()
 	n.land(n.fly(t, id), r, nil, n.now)
 }
 
-func (n *nearTest) wantPeek(t *testing.T, id ID, want *Record, when string) {
+func (n *nearTest) wantPeek(t *testing.T, id ident.ID, want *record.Record, when string) {
 	t.Helper()
 	if got, ok := n.peek(&id, n.now); got != want || ok != (want != nil) {
 		t.Errorf("peek %s: got (%v, %t), want (%v, %t)", when, got, ok, want, want != nil)
 	}
 }
 
-func numberedID(t testing.TB, i int) ID {
+func numberedID(t testing.TB, i int) ident.ID {
 	t.Helper()
-	id, err := ParseID(fmt.Sprintf("id-%d", i))
+	id, err := ident.ParseID(fmt.Sprintf("id-%d", i))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +63,9 @@ func numberedID(t testing.TB, i int) ID {
 }
 
 // endingRecord returns a record with some content that ends at the given instant.
-func endingRecord(t testing.TB, content int, ends time.Time) *Record {
+func endingRecord(t testing.TB, content int, ends time.Time) *record.Record {
 	t.Helper()
-	r, err := ParseRecord(fmt.Sprintf(`{"v":"%0*d"}`, content, 0))
+	r, err := record.ParseRecord(fmt.Sprintf(`{"v":"%0*d"}`, content, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,9 +380,9 @@ func BenchmarkNearCacheHit(b *testing.B) {
 	l := s.newLink(rueidis.CacheStoreOption{}).(*link)
 	now := time.Now()
 	l.lease.Load().extend(int64(time.Hour))
-	ids := make([]ID, 1<<14)
+	ids := make([]ident.ID, 1<<14)
 	for i := range ids {
-		ids[i], _ = ParseID(fmt.Sprintf("%032d", i*7919))
+		ids[i], _ = ident.ParseID(fmt.Sprintf("%032d", i*7919))
 		f, _ := s.cache.join(ids[i], now)
 		l.Flight("p:"+ids[i].Value(), "GET", nearTTL, now)
 		s.cache.land(f, endingRecord(b, 300, now.Add(time.Hour)), nil, now)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // move stores the session under its new id, and only then takes the old one away: a tombstone stands there for a
@@ -32,14 +35,14 @@ func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) erro
 	if err != nil {
 		return err
 	}
-	err = st.contend(ctx, &old, func(ctx context.Context, _ *Record) (bool, error) {
+	err = st.contend(ctx, &old, func(ctx context.Context, _ *record.Record) (bool, error) {
 		there, err := m.swapper.Swap(ctx, old, current, tombstone, tombstoneTTL)
 		switch {
 		case err != nil:
 			return true, err
 		case there == tombstone:
 			return true, nil
-		case there.renewed:
+		case there.Renewed:
 			return true, errRenewed
 		}
 		// It changed meanwhile: the new record must have that too.
@@ -61,7 +64,7 @@ func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) erro
 }
 
 // moved notes the outcome of a renewal.
-func (st *state) moved(next *Record, err error) error {
+func (st *state) moved(next *record.Record, err error) error {
 	if err != nil {
 		return err
 	}
@@ -74,12 +77,12 @@ func (st *state) moved(next *Record, err error) error {
 
 // tombstone makes the record that says where a session went. Beside Koa, which would take it for a session, it is
 // none: the old record is deleted.
-func (m *Manager) tombstone(at time.Time, successor *ID) (*Record, error) {
+func (m *Manager) tombstone(at time.Time, successor *ident.ID) (*record.Record, error) {
 	if m.config.Koa {
 		return nil, nil
 	}
-	h := header{created: at.UnixMilli(), ends: at.Add(tombstoneTTL).UnixMilli(), successor: *successor}
-	r, _, err := merge(nil, false, nil, h, maxMaxRecordBytes, nil)
+	h := record.Header{CreatedMS: at.UnixMilli(), EndsMS: at.Add(tombstoneTTL).UnixMilli(), Successor: *successor}
+	r, _, err := record.Merge(nil, false, nil, h, maxMaxRecordBytes, nil)
 	return r, err
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/fibersess/sess/internal/record"
 )
 
 // renew ends a request that changed nothing: a rolling session gets more time, if enough of it has passed, and a cookie
@@ -14,9 +16,9 @@ func (st *state) renew() {
 		return
 	}
 	// Whose beginning is unknown, since Koa has written it, has it noted with the first load: Lifetime counts from there.
-	begins := st.m.config.Lifetime > 0 && st.record.created == 0
+	begins := st.m.config.Lifetime > 0 && st.record.CreatedMS == 0
 	if !st.m.config.Rolling && !begins || !st.extend(begins) {
-		if st.signed && st.jar.key > 0 && st.due == dueNothing {
+		if st.signed && st.jar.Key > 0 && st.due == dueNothing {
 			st.owe(st.lasts())
 		}
 	}
@@ -24,8 +26,8 @@ func (st *state) renew() {
 
 // lasts is the end of the record, or the default's where nothing tells.
 func (st *state) lasts() int64 {
-	if st.record.ends != 0 {
-		return st.record.ends
+	if st.record.EndsMS != 0 {
+		return st.record.EndsMS
 	}
 	return time.Now().Add(defaultTTL).UnixMilli()
 }
@@ -41,13 +43,13 @@ func (st *state) extend(begins bool) bool {
 	at := time.Now()
 	opts := st.options(st.record)
 	life := m.lifespan(at, st.created, opts, ttl)
-	if ends := st.record.ends; begins && !m.config.Rolling && ends != 0 && ends < life.ends {
+	if ends := st.record.EndsMS; begins && !m.config.Rolling && ends != 0 && ends < life.ends {
 		life = span{ends: ends, ttl: m.remaining(at, ends)}
 	}
-	if life.ttl <= 0 || life.ends <= st.record.ends && !begins {
+	if life.ttl <= 0 || life.ends <= st.record.EndsMS && !begins {
 		return false
 	}
-	if passed := life.ends - st.record.ends; !begins && !m.config.RollingAlways && st.record.ends != 0 &&
+	if passed := life.ends - st.record.EndsMS; !begins && !m.config.RollingAlways && st.record.EndsMS != 0 &&
 		float64(passed) < m.config.RollingThreshold*float64(life.ttl.Milliseconds()) {
 		return false
 	}
@@ -57,11 +59,11 @@ func (st *state) extend(begins bool) bool {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		st.lose(ReasonGone)
-	case errors.Is(err, ErrCorrupt):
+	case errors.Is(err, record.ErrCorrupt):
 		st.lose(ReasonCorrupt)
 	case err != nil:
 		_ = st.storeError("touch", st.id, err) // Told to the hook, and to no one else.
-	case winner.renewed:
+	case winner.Renewed:
 		st.lose(ReasonRenewed)
 	default:
 		st.record = winner
@@ -73,15 +75,15 @@ func (st *state) extend(begins bool) bool {
 }
 
 // touch swaps the record for itself with a later end. If another was faster, that one has renewed the session.
-func (st *state) touch(ctx context.Context, life span) (winner *Record, err error) {
+func (st *state) touch(ctx context.Context, life span) (winner *record.Record, err error) {
 	m := st.m
-	h := header{created: st.created, ends: m.stored(life.ends)}
-	next, scratch, err := merge(st.record, false, nil, h, m.config.MaxRecordBytes, st.scratch)
+	h := record.Header{CreatedMS: st.created, EndsMS: m.stored(life.ends)}
+	next, scratch, err := record.Merge(st.record, false, nil, h, m.config.MaxRecordBytes, st.scratch)
 	st.scratch = scratch
 	switch {
 	case err == nil:
-		next.ends = life.ends
-	case errors.Is(err, ErrTooLarge) && st.record.header() == "": // No room to say when: the store's TTL does.
+		next.EndsMS = life.ends
+	case errors.Is(err, record.ErrTooLarge) && st.record.Header() == "": // No room to say when: the store's TTL does.
 		next = st.record.WithExpires(time.UnixMilli(life.ends))
 	default:
 		return nil, err

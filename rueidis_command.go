@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 	"github.com/redis/rueidis"
 )
 
@@ -113,7 +115,7 @@ return other and {other, redis.call('PTTL', KEYS[1])}`
 const readScript = `return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}`
 
 // create is Swap where nothing must be there.
-func (s *RueidisStore) create(ctx context.Context, id ID, next *Record, ttl time.Duration) (*Record, error) {
+func (s *RueidisStore) create(ctx context.Context, id ident.ID, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	for {
 		err := s.retryUnsent(ctx, func() error {
 			return s.client.Do(ctx, s.client.B().Set().Key(s.key(id)).Value(next.JSON()).Nx().PxMilliseconds(millis(ttl)).Build()).Error()
@@ -130,7 +132,7 @@ func (s *RueidisStore) create(ctx context.Context, id ID, next *Record, ttl time
 }
 
 // replace is Swap where old must be there.
-func (s *RueidisStore) replace(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (*Record, error) {
+func (s *RueidisStore) replace(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	sent := time.Now()
 	err := s.retryUnsent(ctx, func() error {
@@ -143,14 +145,14 @@ func (s *RueidisStore) replace(ctx context.Context, id ID, old, next *Record, tt
 
 // exchanged is what became of an exchange.
 type exchanged struct {
-	current *Record // as Swap returns it
-	kept    bool    // the near cache holds what the server held after the swap
+	current *record.Record // as Swap returns it
+	kept    bool           // the near cache holds what the server held after the swap
 }
 
 // exchange is replace, which in the same round trip reads the key again, such that the server will report a change of
 // it: so the near cache need not ask for what this node has written. Where the script surely did nothing replace tries
 // again.
-func (s *RueidisStore) exchange(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (exchanged, error) {
+func (s *RueidisStore) exchange(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (exchanged, error) {
 	sent := time.Now()
 	f := s.cache.begin(id, sent)
 	key := s.key(id)
@@ -176,7 +178,7 @@ func (s *RueidisStore) exchange(ctx context.Context, id ID, old, next *Record, t
 }
 
 // swapArgs returns the arguments of swapScript.
-func swapArgs(old, next *Record, ttl time.Duration) []string {
+func swapArgs(old, next *record.Record, ttl time.Duration) []string {
 	args := []string{old.JSON()}
 	if next != nil {
 		args = append(args, strconv.FormatInt(millis(ttl), 10))
@@ -188,7 +190,7 @@ func swapArgs(old, next *Record, ttl time.Duration) []string {
 }
 
 // swapped returns what Swap does, of the reply of swapScript, which was sent at the given instant.
-func (s *RueidisStore) swapped(reply rueidis.RedisResult, err error, next *Record, sent time.Time) (*Record, error) {
+func (s *RueidisStore) swapped(reply rueidis.RedisResult, err error, next *record.Record, sent time.Time) (*record.Record, error) {
 	if rueidis.IsRedisNil(err) {
 		return nil, ErrNotFound
 	}
@@ -202,7 +204,7 @@ func (s *RueidisStore) swapped(reply rueidis.RedisResult, err error, next *Recor
 }
 
 // fetch reads a record from the server.
-func (s *RueidisStore) fetch(ctx context.Context, id ID) (*Record, error) {
+func (s *RueidisStore) fetch(ctx context.Context, id ident.ID) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	sent := time.Now()
 	err := s.retry(ctx, func() error {
@@ -227,7 +229,7 @@ func (s *RueidisStore) fetch(ctx context.Context, id ID) (*Record, error) {
 }
 
 // fetchTracked reads a record such that the server will report a change of it.
-func (s *RueidisStore) fetchTracked(ctx context.Context, id ID) (*Record, error) {
+func (s *RueidisStore) fetchTracked(ctx context.Context, id ident.ID) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	var sent time.Time
 	err := s.retry(ctx, func() error {
@@ -255,7 +257,7 @@ func (s *RueidisStore) fetchTracked(ctx context.Context, id ID) (*Record, error)
 }
 
 // parsePair returns the record of a reply that is a value and its TTL in milliseconds, asked for at sent.
-func (s *RueidisStore) parsePair(reply rueidis.RedisResult, sent time.Time) (*Record, error) {
+func (s *RueidisStore) parsePair(reply rueidis.RedisResult, sent time.Time) (*record.Record, error) {
 	pair, err := reply.ToArray()
 	if err != nil {
 		return nil, err
@@ -271,14 +273,14 @@ func (s *RueidisStore) parsePair(reply rueidis.RedisResult, sent time.Time) (*Re
 	return r.WithExpires(time.UnixMilli(sent.UnixMilli() + ttl)), nil
 }
 
-func parseReply(json string, err error) (*Record, error) {
+func parseReply(json string, err error) (*record.Record, error) {
 	if rueidis.IsRedisNil(err) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, err
 	}
-	return ParseRecord(json)
+	return record.ParseRecord(json)
 }
 
 // retry calls f, which only reads, until it succeeds, fails for a reason that will last, or ctx is about to end.
@@ -369,7 +371,7 @@ func failure(op string, err error) error {
 	}
 	if code, ok := errorCode(err); ok {
 		if code == "WRONGTYPE" {
-			return fmt.Errorf("sess: redis %s: %w: the key holds no string", op, ErrCorrupt)
+			return fmt.Errorf("sess: redis %s: %w: the key holds no string", op, record.ErrCorrupt)
 		}
 		return &RedisError{Op: op, Code: code}
 	}

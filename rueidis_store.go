@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 	"github.com/redis/rueidis"
 )
 
@@ -108,14 +110,14 @@ func newRueidisStore(settings rueidisSettings) *RueidisStore {
 }
 
 // Get returns the record kept under id, from the near cache if it is there.
-func (s *RueidisStore) Get(ctx context.Context, id ID) (*Record, error) {
+func (s *RueidisStore) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
 	r, _, err := s.look(ctx, id)
 	return r, err
 }
 
 // Peek returns the record of id if the near cache holds it. now must be the present, or little before: what is served
 // is as old as MaxStale at now.
-func (s *RueidisStore) Peek(id ID, now time.Time) (*Record, bool) {
+func (s *RueidisStore) Peek(id ident.ID, now time.Time) (*record.Record, bool) {
 	if s.cache == nil {
 		return nil, false
 	}
@@ -123,8 +125,8 @@ func (s *RueidisStore) Peek(id ID, now time.Time) (*Record, bool) {
 }
 
 // Refresh returns the record kept under id, which it asks the server for.
-func (s *RueidisStore) Refresh(ctx context.Context, id ID) (*Record, error) {
-	r, err := run(ctx, s, "get", func(ctx context.Context) (*Record, error) {
+func (s *RueidisStore) Refresh(ctx context.Context, id ident.ID) (*record.Record, error) {
+	r, err := run(ctx, s, "get", func(ctx context.Context) (*record.Record, error) {
 		return s.fetch(ctx, id)
 	})
 	if s.cache != nil {
@@ -139,11 +141,11 @@ func (s *RueidisStore) Refresh(ctx context.Context, id ID) (*Record, error) {
 }
 
 // Set keeps r under id for ttl, whatever is there. The TTL is kept in milliseconds, rounded up.
-func (s *RueidisStore) Set(ctx context.Context, id ID, r *Record, ttl time.Duration) error {
+func (s *RueidisStore) Set(ctx context.Context, id ident.ID, r *record.Record, ttl time.Duration) error {
 	if ttl <= 0 {
 		return errTTL("set", ttl)
 	}
-	_, err := s.write(ctx, id, "set", func(ctx context.Context) (*Record, error) {
+	_, err := s.write(ctx, id, "set", func(ctx context.Context) (*record.Record, error) {
 		return r, s.retryUnsent(ctx, func() error {
 			return s.client.Do(ctx, s.client.B().Set().Key(s.key(id)).Value(r.JSON()).PxMilliseconds(millis(ttl)).Build()).Error()
 		})
@@ -152,8 +154,8 @@ func (s *RueidisStore) Set(ctx context.Context, id ID, r *Record, ttl time.Durat
 }
 
 // Destroy removes what is kept under id.
-func (s *RueidisStore) Destroy(ctx context.Context, id ID) error {
-	_, err := s.write(ctx, id, "destroy", func(ctx context.Context) (*Record, error) {
+func (s *RueidisStore) Destroy(ctx context.Context, id ident.ID) error {
+	_, err := s.write(ctx, id, "destroy", func(ctx context.Context) (*record.Record, error) {
 		return nil, s.retryUnsent(ctx, func() error {
 			return s.client.Do(ctx, s.client.B().Del().Key(s.key(id)).Build()).Error()
 		})
@@ -162,7 +164,7 @@ func (s *RueidisStore) Destroy(ctx context.Context, id ID) error {
 }
 
 // Swap replaces old by next in one atomic step among all who write to the same server, as [Swapper] says.
-func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (*Record, error) {
+func (s *RueidisStore) Swap(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	if next != nil && ttl <= 0 {
 		return nil, errTTL("swap", ttl)
 	}
@@ -178,7 +180,7 @@ func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl t
 		}
 		return e.current, err
 	}
-	return s.write(ctx, id, "swap", func(ctx context.Context) (*Record, error) {
+	return s.write(ctx, id, "swap", func(ctx context.Context) (*record.Record, error) {
 		if old == nil {
 			return s.create(ctx, id, next, ttl)
 		}
@@ -188,7 +190,7 @@ func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl t
 
 // Watch calls changed when the record of id may have changed, as [Watcher] says: when the server reports it, and when
 // the connection to the server was lost. Without a near cache it asks the server at the interval MaxStale.
-func (s *RueidisStore) Watch(ctx context.Context, id ID, changed func()) (stop func(), err error) {
+func (s *RueidisStore) Watch(ctx context.Context, id ident.ID, changed func()) (stop func(), err error) {
 	select {
 	case <-s.done:
 		return nil, failure("watch", ErrClosed)
@@ -220,7 +222,7 @@ func (s *RueidisStore) Close() error {
 }
 
 // look returns the record of id, and the lease under which the server reports changes of it, nil if it does not.
-func (s *RueidisStore) look(ctx context.Context, id ID) (*Record, *lease, error) {
+func (s *RueidisStore) look(ctx context.Context, id ident.ID) (*record.Record, *lease, error) {
 	if s.cache == nil {
 		r, err := s.Refresh(ctx, id)
 		return r, nil, err
@@ -275,15 +277,15 @@ func (s *RueidisStore) fly(ctx context.Context, f *flight) {
 
 // write runs a command that may change id's record. When it returns, whatever the outcome, the near cache has forgotten
 // what was read before. What a command changes that was given up is reported like the change of somebody else.
-func (s *RueidisStore) write(ctx context.Context, id ID, op string, f func(ctx context.Context) (*Record, error)) (*Record, error) {
+func (s *RueidisStore) write(ctx context.Context, id ident.ID, op string, f func(ctx context.Context) (*record.Record, error)) (*record.Record, error) {
 	if s.cache != nil {
 		defer s.cache.invalidate(id)
 	}
 	return run(ctx, s, op, f)
 }
 
-func (s *RueidisStore) key(id ID) string {
-	b := make([]byte, 0, len(defaultPrefix)+maxIDLen)
+func (s *RueidisStore) key(id ident.ID) string {
+	b := make([]byte, 0, len(defaultPrefix)+ident.MaxIDLen)
 	return string(id.AppendTo(append(b, s.prefix...)))
 }
 

@@ -6,6 +6,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // maxLooks is how many watched sessions are looked at in parallel, when a connection to the server is lost with the
@@ -19,7 +22,7 @@ const maxLooks = 64
 // lease; read again, and then tell. Whatever changed before that read is what is told of, and whatever changes after it
 // will be reported. A store without a near cache reads at an interval instead, and compares.
 type watches struct {
-	look  func(ctx context.Context, id ID) (*Record, *lease, error)
+	look  func(ctx context.Context, id ident.ID) (*record.Record, *lease, error)
 	mono  func(time.Time) int64
 	every time.Duration // between two checks of all watches
 	poll  bool          // the store hears nothing: compare
@@ -31,7 +34,7 @@ type watches struct {
 	any   atomic.Int64 // how many are watched, so that an invalidation costs nothing where none are
 
 	mu    sync.Mutex
-	byID  map[ID]*redisWatch
+	byID  map[ident.ID]*redisWatch
 	looks int    // under way
 	round uint64 // counts the checks of all
 	more  bool   // the last one found more than maxLooks: it goes on as looks end
@@ -39,14 +42,14 @@ type watches struct {
 
 // redisWatch is one session that somebody waits for. The mutex of watches guards it.
 type redisWatch struct {
-	id       ID
+	id       ident.ID
 	told     map[*watcher]struct{}
-	lease    *lease  // of the connection that reports a change; nil: none does
-	last     *Record // what was there
-	round    uint64  // the check of all that looked at it last
-	stale    bool    // a change was reported
-	lost     bool    // the server could not be asked, and the watchers know
-	underWay bool    // it is being looked at
+	lease    *lease         // of the connection that reports a change; nil: none does
+	last     *record.Record // what was there
+	round    uint64         // the check of all that looked at it last
+	stale    bool           // a change was reported
+	lost     bool           // the server could not be asked, and the watchers know
+	underWay bool           // it is being looked at
 }
 
 // watcher is one call of Watch.
@@ -63,7 +66,7 @@ func newWatches(s *RueidisStore) *watches {
 		poll:  true,
 		news:  make(chan struct{}, 1),
 		done:  s.done,
-		byID:  make(map[ID]*redisWatch),
+		byID:  make(map[ident.ID]*redisWatch),
 	}
 	if s.cache != nil {
 		ws.mono, ws.every, ws.poll = s.cache.mono, ws.every/4, false
@@ -73,7 +76,7 @@ func newWatches(s *RueidisStore) *watches {
 
 // add watches id for w. The server reports changes once it returns without an error. The watch is there before the
 // read that starts the reports, so that none is missed.
-func (ws *watches) add(ctx context.Context, id ID, w *watcher) (stop func(), err error) {
+func (ws *watches) add(ctx context.Context, id ident.ID, w *watcher) (stop func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -98,7 +101,7 @@ func (ws *watches) add(ctx context.Context, id ID, w *watcher) (stop func(), err
 	return func() { ws.remove(id, w) }, nil
 }
 
-func (ws *watches) register(id ID, w *watcher) *redisWatch {
+func (ws *watches) register(id ident.ID, w *watcher) *redisWatch {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	sw := ws.byID[id]
@@ -113,10 +116,10 @@ func (ws *watches) register(id ID, w *watcher) *redisWatch {
 
 // unseen reports whether err says that the server could not be asked.
 func unseen(err error) bool {
-	return err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt)
+	return err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, record.ErrCorrupt)
 }
 
-func (ws *watches) remove(id ID, w *watcher) {
+func (ws *watches) remove(id ident.ID, w *watcher) {
 	w.stopped.Store(true)
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
@@ -132,7 +135,7 @@ func (ws *watches) remove(id ID, w *watcher) {
 }
 
 // changed hears from the server that id's record changed.
-func (ws *watches) changed(id ID) {
+func (ws *watches) changed(id ident.ID) {
 	if ws.any.Load() == 0 {
 		return
 	}
@@ -227,7 +230,7 @@ func (ws *watches) lookAt(sw *redisWatch, tell bool) {
 	}
 }
 
-func sameRecord(a, b *Record) bool {
+func sameRecord(a, b *record.Record) bool {
 	if a == nil || b == nil {
 		return a == b
 	}

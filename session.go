@@ -4,6 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // Session is a handle on the session of one request: a value, to be copied freely. Several goroutines of the request
@@ -26,7 +30,7 @@ func Get[T any](s Session, key string) (value T, ok bool) {
 	if !ok {
 		return value, false
 	}
-	return decodeValue[T](raw)
+	return record.DecodeValue[T](raw)
 }
 
 // Set puts value under key, whatever its type: scalars, strings, byte slices and times without an allocation, all
@@ -43,14 +47,14 @@ func Set[T any](s Session, key string, value T) {
 		return
 	}
 	from := len(st.arena)
-	arena, err := appendValue(st.arena, value)
+	arena, err := record.AppendValue(st.arena, value)
 	if err != nil {
 		st.failWrite(err)
 		return
 	}
 	st.arena = arena
 	c := st.changeOf(key)
-	c.kind, c.val, c.update = changeSet, st.arena[from:len(arena):len(arena)], nil
+	c.Kind, c.Val, c.Update = record.ChangeSet, st.arena[from:len(arena):len(arena)], nil
 }
 
 // Update puts under key what f makes of the value there; ok is false if there is none, or none of type T. Under
@@ -61,7 +65,7 @@ func Update[T any](s Session, key string, f func(old T, ok bool) T) {
 		return
 	}
 	defer s.st.mu.Unlock()
-	s.st.update(key, updateFunc[T](f))
+	s.st.update(key, record.UpdateFunc[T](f))
 }
 
 // Take returns the value under key and deletes it, at once and in the store: of all the requests of all processes that
@@ -73,14 +77,14 @@ func Take[T any](s Session, key string) (value T, ok bool, err error) {
 	if err != nil || !ok {
 		return value, false, err
 	}
-	value, ok = decodeValue[T](raw)
+	value, ok = record.DecodeValue[T](raw)
 	return value, ok, nil
 }
 
 // ID returns the session's id, a secret. A new session gets one when asked. It is zero if the id cannot be had.
-func (s Session) ID() ID {
+func (s Session) ID() ident.ID {
 	if !s.look() {
-		return ID{}
+		return ident.ID{}
 	}
 	defer s.st.mu.Unlock()
 	if err := s.st.newID(); err != nil {
@@ -136,7 +140,7 @@ func (s Session) Delete(key string) {
 	defer s.st.mu.Unlock()
 	if s.st.writable(key) {
 		c := s.st.changeOf(key)
-		c.kind, c.val, c.update = changeDelete, nil, nil
+		c.Kind, c.Val, c.Update = record.ChangeDelete, nil, nil
 	}
 }
 
@@ -153,9 +157,9 @@ func (s Session) Clear() {
 }
 
 // Cookie returns the cookie options of this session: its own, or those of the Config.
-func (s Session) Cookie() Cookie {
+func (s Session) Cookie() cookies.Cookie {
 	if !s.look() {
-		return Cookie{}
+		return cookies.Cookie{}
 	}
 	defer s.st.mu.Unlock()
 	return *s.st.options(s.st.record)
@@ -165,7 +169,7 @@ func (s Session) Cookie() Cookie {
 // of the session; without Config.TTL its Expires or MaxAge also are the record's. Change what Cookie returns: a zero
 // MaxAge and Expires mean a browser session, an empty Path is that of the Config, a zero Secure or SameSite the default. The name cannot be changed.
 // The error lists what is wrong with c, and then nothing was changed.
-func (s Session) SetCookie(c Cookie) error {
+func (s Session) SetCookie(c cookies.Cookie) error {
 	if !s.enterToWrite() {
 		return ErrReleased
 	}
@@ -175,8 +179,8 @@ func (s Session) SetCookie(c Cookie) error {
 	if c.Path == "" {
 		c.Path = own.Path
 	}
-	c = c.withDefaults()
-	if errs := c.validate(!c.DangerouslyUnsigned); len(errs) > 0 {
+	c = c.WithDefaults()
+	if errs := c.Validate(!c.DangerouslyUnsigned); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
 	s.st.written()
@@ -315,11 +319,11 @@ func (s Session) raw(key string) (string, bool) {
 	}
 	defer s.st.mu.Unlock()
 	st := s.st
-	if isReserved(key) {
+	if record.IsReserved(key) {
 		return "", false
 	}
 	if c := st.findChange(key); c != nil {
-		return string(c.val), c.kind != changeDelete && c.val != nil
+		return string(c.Val), c.Kind != record.ChangeDelete && c.Val != nil
 	}
 	if st.record == nil || st.wipe {
 		return "", false

@@ -7,6 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
@@ -21,7 +24,7 @@ type state struct {
 	life   atomic.Uint64 // the generation, and below it the bits that say who has the state
 	m      *Manager
 	stripe uint32
-	jar    presented // the cookies of the request; each one overwrites the last one's
+	jar    cookies.Presented // the cookies of the request; each one overwrites the last one's
 
 	callback uint64    // the pass of the user's function that runs now, 0: none. Others wait for it to end.
 	passes   uint64    // the last pass given out
@@ -59,11 +62,11 @@ type work struct {
 	signed  bool // the jar holds an id with a good signature, not yet looked up unless loaded
 	loadErr error
 
-	id      ID      // the session's own; zero until needed if it is new
-	record  *Record // as it was last seen in the store; nil: none there
-	created int64   // unix milliseconds
-	leaving ID      // what Regenerate or Destroy leaves behind, with its record
-	left    *Record
+	id      ident.ID       // the session's own; zero until needed if it is new
+	record  *record.Record // as it was last seen in the store; nil: none there
+	created int64          // unix milliseconds
+	leaving ident.ID       // what Regenerate or Destroy leaves behind, with its record
+	left    *record.Record
 	fate    fate
 	renewed bool // the presented id met a tombstone: nothing is saved unless asked for
 
@@ -73,20 +76,20 @@ type work struct {
 	err       error
 	failed    error // of a save: what the store made of it is not known, so it must not be made again
 
-	arrived *Record // as the request found it
+	arrived *record.Record // as the request found it
 
 	wipe       bool
-	changes    []change
-	arena      []byte // holds the keys and values of changes
-	scratch    []byte // merge's
-	cookie     Cookie // the session's own options, if ownCookie
-	stored     Cookie // room for those that a record has
+	changes    []record.Change
+	arena      []byte         // holds the keys and values of changes
+	scratch    []byte         // merge's
+	cookie     cookies.Cookie // the session's own options, if ownCookie
+	stored     cookies.Cookie // room for those that a record has
 	ownCookie  bool
 	cookieJSON []byte
 
 	due      due // what the response owes the client
 	dueEnds  int64
-	goneOpts Cookie // of the session that dueExpire is about, or of a cookie that dueCookie takes the place of
+	goneOpts cookies.Cookie // of the session that dueExpire is about, or of a cookie that dueCookie takes the place of
 }
 
 // fate is what becomes of the id a session had.
@@ -222,14 +225,14 @@ func (st *state) newID() error {
 	}
 	generate := st.m.config.GenerateID
 	if generate == nil {
-		st.id = st.m.ids.randomID()
+		st.id = st.m.ids.RandomID()
 		return nil
 	}
 	text, err := generate()
 	if err != nil {
 		return &handlerError{errors.Join(errors.New("sess: Config.GenerateID failed"), err)}
 	}
-	id, ok := makeID(text)
+	id, ok := ident.MakeID(text)
 	if !ok || len(text) < minIDBytes {
 		return &handlerError{errors.New("sess: Config.GenerateID: bad id; want 16 to 63 cookie-safe bytes")}
 	}
@@ -308,7 +311,7 @@ func (st *state) close() (outer *state) {
 
 // release ends the generation and puts the state back. It is called with mu held, by the last owner, and unlocks it.
 func (st *state) release() {
-	m, stripe, unsaved, id := st.m, st.stripe, st.unsaved, ID{}
+	m, stripe, unsaved, id := st.m, st.stripe, st.unsaved, ident.ID{}
 	if unsaved {
 		id = st.id
 	}
@@ -372,7 +375,7 @@ func (st *state) lose(reason Reason) {
 }
 
 // storeError tells of a failing store and returns what the request is failed with.
-func (st *state) storeError(op string, id ID, err error) error {
+func (st *state) storeError(op string, id ident.ID, err error) error {
 	st.count(countStoreErrors)
 	emit(st.m.config.Hooks.StoreError, Event{ID: id, Err: err})
 	return &Error{Op: op, Err: err}

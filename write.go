@@ -6,11 +6,14 @@ import (
 	"errors"
 	"time"
 	"unicode/utf8"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
 )
 
 // writable prepares for a write to key, and reports false if the session layer owns it.
 func (st *state) writable(key string) bool {
-	if isReserved(key) {
+	if record.IsReserved(key) {
 		st.failWrite(ErrReserved)
 		return false
 	}
@@ -37,13 +40,13 @@ func (st *state) failWrite(err error) {
 }
 
 // findChange returns what was written to key, nil if nothing was.
-func (st *state) findChange(key string) *change {
+func (st *state) findChange(key string) *record.Change {
 	if len(st.changes) > 0 && !utf8.ValidString(key) {
-		key = string(appendName(nil, key))
+		key = string(record.AppendName(nil, key))
 	}
 	for i := range st.changes {
-		if c := &st.changes[i]; string(c.key) == key {
-			if c.kind == changeUpdate && c.madeOf != st.record {
+		if c := &st.changes[i]; string(c.Key) == key {
+			if c.Kind == record.ChangeUpdate && c.MadeOf != st.record {
 				st.remake(c)
 			}
 			return c
@@ -53,36 +56,36 @@ func (st *state) findChange(key string) *change {
 }
 
 // remake makes the value of an Update anew, of the record that Refresh or Take has brought.
-func (st *state) remake(c *change) {
-	raw, ok := st.record.Raw(string(c.key))
+func (st *state) remake(c *record.Change) {
+	raw, ok := st.record.Raw(string(c.Key))
 	from := len(st.arena)
-	arena, _, err := c.update.update(st.arena, raw, ok)
+	arena, _, err := c.Update.Update(st.arena, raw, ok)
 	if err != nil {
 		st.failWrite(err)
 		return
 	}
 	st.arena = arena
-	c.val, c.madeOf = arena[from:len(arena):len(arena)], st.record
+	c.Val, c.MadeOf = arena[from:len(arena):len(arena)], st.record
 }
 
 // changeOf returns the change of key, a new one if there is none.
-func (st *state) changeOf(key string) *change {
+func (st *state) changeOf(key string) *record.Change {
 	from := len(st.arena)
-	st.arena = appendName(st.arena, key)
+	st.arena = record.AppendName(st.arena, key)
 	name := st.arena[from:len(st.arena):len(st.arena)]
 	for i := range st.changes {
-		if bytes.Equal(st.changes[i].key, name) {
+		if bytes.Equal(st.changes[i].Key, name) {
 			st.arena = st.arena[:from]
 			return &st.changes[i]
 		}
 	}
-	st.changes = append(st.changes, change{key: name})
+	st.changes = append(st.changes, record.Change{Key: name})
 	return &st.changes[len(st.changes)-1]
 }
 
 // update runs f on the value under key and keeps it, to run again when the save meets another value. On top of a
 // value written in this request it is a plain write, since no other request can change that.
-func (st *state) update(key string, f updater) {
+func (st *state) update(key string, f record.Updater) {
 	if !st.writable(key) {
 		return
 	}
@@ -93,12 +96,12 @@ func (st *state) update(key string, f updater) {
 	earlier := st.findChange(key)
 	switch {
 	case earlier != nil:
-		raw, ok = string(earlier.val), earlier.kind != changeDelete && earlier.val != nil
+		raw, ok = string(earlier.Val), earlier.Kind != record.ChangeDelete && earlier.Val != nil
 	case st.record != nil && !st.wipe:
 		raw, ok = st.record.Raw(key)
 	}
 	from := len(st.arena)
-	arena, _, err := f.update(st.arena, raw, ok)
+	arena, _, err := f.Update(st.arena, raw, ok)
 	if err != nil {
 		st.failWrite(err)
 		return
@@ -108,13 +111,13 @@ func (st *state) update(key string, f updater) {
 	c := st.changeOf(key)
 	switch {
 	case earlier == nil && !st.wipe:
-		c.kind, c.update, c.madeOf = changeUpdate, f, st.record
-	case earlier != nil && c.kind == changeUpdate:
-		c.update = &updates{c.update, f}
+		c.Kind, c.Update, c.MadeOf = record.ChangeUpdate, f, st.record
+	case earlier != nil && c.Kind == record.ChangeUpdate:
+		c.Update = record.Both(c.Update, f)
 	default:
-		c.kind = changeSet
+		c.Kind = record.ChangeSet
 	}
-	c.val = val
+	c.Val = val
 }
 
 // keys lists the keys as a handler sees them.
@@ -122,15 +125,15 @@ func (st *state) keys() []string {
 	var keys []string
 	if !st.wipe {
 		for key := range st.record.Keys() {
-			if c := st.findChange(key); c == nil || c.kind != changeDelete {
+			if c := st.findChange(key); c == nil || c.Kind != record.ChangeDelete {
 				keys = append(keys, key)
 			}
 		}
 	}
 	for i := range st.changes {
 		c := &st.changes[i]
-		if _, stored := st.record.Raw(string(c.key)); c.kind != changeDelete && (st.wipe || !stored) {
-			keys = append(keys, string(c.key))
+		if _, stored := st.record.Raw(string(c.Key)); c.Kind != record.ChangeDelete && (st.wipe || !stored) {
+			keys = append(keys, string(c.Key))
 		}
 	}
 	return keys
@@ -141,7 +144,7 @@ func (st *state) regenerate() {
 	if st.record != nil && st.fate == fateKeep {
 		st.fate, st.leaving, st.left = fateRegenerate, st.id, st.record
 	}
-	st.id = ID{}
+	st.id = ident.ID{}
 	st.renewed = false // Asked for: the session is stored under its new id.
 }
 
@@ -165,7 +168,7 @@ func (st *state) destroy() {
 
 // take removes key from the stored record in one swap of its own, and from what is written here.
 func (st *state) take(key string) (string, bool, error) {
-	if isReserved(key) {
+	if record.IsReserved(key) {
 		return "", false, ErrReserved
 	}
 	if st.m.swapper == nil {
@@ -185,12 +188,12 @@ func (st *state) take(key string) (string, bool, error) {
 	if c == nil {
 		return raw, ok, nil
 	}
-	defer func() { c.kind, c.val, c.update = changeDelete, nil, nil }()
-	switch c.kind {
-	case changeSet:
-		return string(c.val), true, nil
-	case changeUpdate:
-		val, set, err := c.update.update(nil, raw, ok)
+	defer func() { c.Kind, c.Val, c.Update = record.ChangeDelete, nil, nil }()
+	switch c.Kind {
+	case record.ChangeSet:
+		return string(c.Val), true, nil
+	case record.ChangeUpdate:
+		val, set, err := c.Update.Update(nil, raw, ok)
 		return string(val), set && err == nil, err
 	}
 	return "", false, nil
@@ -200,32 +203,32 @@ func (st *state) take(key string) (string, bool, error) {
 func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 	ctx, cancel := st.phase()
 	defer cancel()
-	without := []change{{key: appendName(nil, key), kind: changeDelete}}
+	without := []record.Change{{Key: record.AppendName(nil, key), Kind: record.ChangeDelete}}
 	id, r := &st.id, st.record
 	if st.fate == fateRegenerate { // It is still stored under the id that it will leave.
 		id = &st.leaving
 	}
-	err = st.contend(ctx, id, func(ctx context.Context, _ *Record) (done bool, err error) {
+	err = st.contend(ctx, id, func(ctx context.Context, _ *record.Record) (done bool, err error) {
 		if raw, ok = r.Raw(key); !ok {
 			return true, nil
 		}
-		next, scratch, err := merge(r, false, without, header{created: r.created, ends: st.m.stored(r.ends)}, maxMaxRecordBytes, st.scratch)
+		next, scratch, err := record.Merge(r, false, without, record.Header{CreatedMS: r.CreatedMS, EndsMS: st.m.stored(r.EndsMS)}, maxMaxRecordBytes, st.scratch)
 		st.scratch = scratch
 		if err != nil {
 			return true, err
 		}
-		next.ends = r.ends
-		current, err := st.m.swapper.Swap(ctx, *id, r, next, st.m.remaining(time.Now(), r.ends))
+		next.EndsMS = r.EndsMS
+		current, err := st.m.swapper.Swap(ctx, *id, r, next, st.m.remaining(time.Now(), r.EndsMS))
 		if err != nil {
 			return true, err
 		}
 		r = current
-		if _, tombstone := current.successor(); tombstone {
+		if _, tombstone := current.Successor(); tombstone {
 			return true, ErrNotFound
 		}
 		return current == next, nil
 	})
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrCorrupt) { // Ended meanwhile: nobody has it.
+	if errors.Is(err, ErrNotFound) || errors.Is(err, record.ErrCorrupt) { // Ended meanwhile: nobody has it.
 		return "", false, nil
 	}
 	if err == nil {
@@ -247,7 +250,7 @@ func (st *state) refresh() error {
 	}
 	had := st.record != nil
 	id, record, created := st.id, st.record, st.created
-	st.id, st.record, st.created, st.renewed = ID{}, nil, 0, false
+	st.id, st.record, st.created, st.renewed = ident.ID{}, nil, 0, false
 	first := !st.loaded
 	st.loaded, st.loadErr = true, nil
 	if err := st.fetch((*state).getFresh); err != nil {
@@ -269,7 +272,7 @@ func (st *state) refresh() error {
 }
 
 // getFresh asks the store, and no cache.
-func (st *state) getFresh(id *ID) (*Record, error) {
+func (st *state) getFresh(id *ident.ID) (*record.Record, error) {
 	ctx, cancel := st.m.deadline(st.parent())
 	defer cancel()
 	if st.m.refresher != nil {

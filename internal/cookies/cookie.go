@@ -1,0 +1,296 @@
+package cookies
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/sign"
+	"github.com/valyala/fasthttp"
+)
+
+// Cookie says how a session's cookie is sent. A session has two: NAME holds its id and NAME.sig the id's signature;
+// both are sent with the same attributes.
+//
+// The zero Cookie is a good one: a browser-session cookie that scripts cannot read, which other sites' forms and
+// frames do not carry, and which is marked Secure wherever the request came over TLS. Every field is checked at
+// start-up, and again when a session is given a Cookie of its own.
+type Cookie struct {
+	// Name is the cookie's name, and NAME.sig the signature's. Only Config's counts. Default: koa.sid.
+	Name string
+
+	// Path is where the session is seen: the middleware does nothing elsewhere, and browsers send the cookies nowhere
+	// else. Browsers do not decode a path before they compare it, so it must be a plain one: "/" or "/a/b", without
+	// %-escapes, "//", "/./" and "/../". Default: "/".
+	Path string
+
+	// Domain sends the cookies to all hosts below this name too. Default: none, so only to the host that set them.
+	Domain string
+
+	// MaxAge is how long browsers keep the cookies, in whole seconds rounded up, 400 days at most, which is the most
+	// that browsers grant; with a Config.TTL it only says that they keep them, and the TTL how long. Default: 0, until
+	// the browser is closed.
+	MaxAge time.Duration
+
+	// Expires is the instant at which this one session ends, for a session's own Cookie; it is taken before MaxAge.
+	// Default: none.
+	Expires time.Time
+
+	// Secure says whether the cookies travel over TLS only. Default: SecureAuto.
+	Secure SecureMode
+
+	// SameSite says which requests that other sites cause carry the cookies. Default: SameSiteLax.
+	SameSite SameSite
+
+	// DangerouslyScriptReadable leaves HttpOnly out, so that a script injected into a page can steal the session.
+	// Default: false.
+	DangerouslyScriptReadable bool
+
+	// DangerouslyUnsigned sends and takes the id alone, without a signature. Ids can then be tried out at the price of
+	// a store read each; they are still never adopted. Only Config's counts. Default: false.
+	DangerouslyUnsigned bool
+
+	// Partitioned keeps a separate session for each site that embeds this one (CHIPS). It needs SecureAlways, and for
+	// use in a frame SameSiteNone. Default: false.
+	Partitioned bool
+}
+
+// SecureMode says when a cookie bears the attribute Secure, which keeps it off connections without TLS.
+type SecureMode uint8
+
+const (
+	SecureAuto   SecureMode = iota // when the request came over TLS, also as told by a proxy that Fiber trusts
+	SecureAlways                   // on every response; over plain http browsers then keep no cookie
+	SecureNever                    // on none: the id can be read on the way wherever TLS is missing
+)
+
+// SameSite says which requests that other sites cause carry a cookie.
+type SameSite uint8
+
+const (
+	SameSiteLax              SameSite = iota // only when the visitor follows a link to this site
+	SameSiteStrict                           // none: a visitor who follows a link arrives without a session
+	SameSiteNone                             // all: nothing here protects from forged requests
+	SameSiteDangerouslyUnset                 // the attribute is not sent: each browser does what it thinks best
+)
+
+const (
+	defaultCookieName = "koa.sid"
+	MaxCookieAge      = 400 * 24 * time.Hour
+)
+
+// withDefaults returns c with the fields filled in whose zero value stands for something else.
+func (c Cookie) WithDefaults() Cookie {
+	if c.Name == "" {
+		c.Name = defaultCookieName
+	}
+	if c.Path == "" {
+		c.Path = "/"
+	}
+	return c
+}
+
+// maxCandidates is how many ids and how many signatures of a request are looked at. Several arrive when an
+// application above or beside this one set cookies of the same name for another path or domain. The bound keeps a
+// hostile header from costing more than 16 signature checks.
+const maxCandidates = 4
+
+// presented is what a request presents: the well-formed ids and the signatures of plausible length in the order of
+// the header. It holds them by value. Only the first nIDs and nSigs count; the rest is left from earlier requests.
+type Presented struct {
+	Ids   [maxCandidates]ident.ID
+	Sigs  [maxCandidates]sign.Signature
+	NIDs  int
+	nSigs int
+
+	Id, Sig int // those that were picked
+	Key     int // index of the key that made sig
+}
+
+// find sets p to what h presents under the two names, which are compared byte by byte, and picks an id. It reports
+// false if none is good.
+//
+// It reads the raw header and not h.Cookie, which would parse every cookie of the request. The grammar:
+//
+//	header = pair *( ";" pair )
+//	pair   = OWS name "=" [ DQUOTE ] value [ DQUOTE ] OWS    ; OWS: spaces and tabs
+//
+// A pair that is anything else is passed over. Two quotes around a value are no part of it, as for Koa and fasthttp.
+//
+// Cookies may come in several lines, but to ask for all of them takes longer than to read one. It is not asked where
+// the first id of the first line is good, since the others could not change that.
+func (p *Presented) Find(h *fasthttp.RequestHeader, name, sigName string, k *sign.Keyring) bool {
+	line := h.PeekCanonical(cookieField)
+	ours := skipForeign(line, name, sigName)
+	if k != nil && p.recall(ours, name, sigName, k) {
+		return true
+	}
+	p.NIDs, p.nSigs = 0, 0
+	p.scan(ours, name, sigName)
+	if line == nil && !keepsNames(h) {
+		return false
+	}
+	tried := 0
+	if p.NIDs > 0 {
+		if p.check(k, 0, 0) {
+			return true
+		}
+		tried = p.nSigs
+	}
+	p.readRest(h, name, sigName)
+	return p.pick(k, tried)
+}
+
+// recall picks the id that a line begins with if its signature is the next pair and is remembered as good: what browsers
+// send whose last request was not long ago. The pair is looked up as it stands, and nothing about it checked, since what
+// is remembered was. All else it leaves to scan.
+func (p *Presented) recall(line []byte, name, sigName string, k *sign.Keyring) bool {
+	first, rest := cutPair(line)
+	second, _ := cutPair(rest)
+	if !hasName(first, name) || !hasName(second, sigName) {
+		return false
+	}
+	id, sig := first[len(name)+1:], second[len(sigName)+1:]
+	if len(id) > ident.MaxIDLen || !sign.IsSignatureLen(len(sig)) {
+		return false
+	}
+	ident.FillID(&p.Ids[0], id)
+	index, ok := k.Recall(&p.Ids[0], sig)
+	if ok {
+		p.Sigs[0].Set(sig)
+		p.Id, p.Sig, p.Key = 0, 0, index
+	}
+	return ok
+}
+
+// readRest collects those of the other lines.
+func (p *Presented) readRest(h *fasthttp.RequestHeader, name, sigName string) {
+	namesKept := h.DisableNormalizing() // "Cookie" is in normal form: spare PeekAll the work
+	lines := h.PeekAll(fasthttp.HeaderCookie)
+	for i := 1; i < len(lines); i++ {
+		p.scan(lines[i], name, sigName)
+	}
+	if !namesKept {
+		h.EnableNormalizing()
+		return
+	}
+	// Names stand as they came, and HTTP/2 proxies send this one in lower case.
+	for _, line := range h.PeekAll("cookie") {
+		p.scan(line, name, sigName)
+	}
+}
+
+// keepsNames reports whether h leaves the names of fields as they came.
+func keepsNames(h *fasthttp.RequestHeader) bool {
+	kept := h.DisableNormalizing()
+	if !kept {
+		h.EnableNormalizing()
+	}
+	return kept
+}
+
+// scan collects the candidates of one header line.
+func (p *Presented) scan(line []byte, name, sigName string) {
+	for len(line) > 0 {
+		var pair []byte
+		pair, line = cutPair(line)
+		if hasName(pair, name) {
+			p.addID(cookieValue(pair[len(name)+1:]))
+		} else if hasName(pair, sigName) {
+			p.addSignature(cookieValue(pair[len(sigName)+1:]))
+		}
+	}
+}
+
+// skipForeign returns a line from its first pair on that is called name or sigName, nil if there is none.
+func skipForeign(line []byte, name, sigName string) []byte {
+	for len(line) > 0 {
+		pair, rest := cutPair(line)
+		if hasName(pair, name) || hasName(pair, sigName) {
+			return line
+		}
+		line = rest
+	}
+	return nil
+}
+
+// cutPair returns the first pair of a line, without the blanks before it, and what comes after its semicolon.
+func cutPair(line []byte) (pair, rest []byte) {
+	pair = line
+	if i := bytes.IndexByte(line, ';'); i >= 0 {
+		pair, rest = line[:i], line[i+1:]
+	}
+	for len(pair) > 0 && isBlank(pair[0]) {
+		pair = pair[1:]
+	}
+	return pair, rest
+}
+
+// hasName reports whether pair begins with name and an equals sign.
+func hasName(pair []byte, name string) bool {
+	return len(pair) > len(name) && pair[len(name)] == '=' && string(pair[:len(name)]) == name
+}
+
+// cookieValue strips trailing blanks, then a pair of quotes.
+func cookieValue(v []byte) []byte {
+	for len(v) > 0 && isBlank(v[len(v)-1]) {
+		v = v[:len(v)-1]
+	}
+	for len(v) > 0 && isBlank(v[0]) {
+		v = v[1:]
+	}
+	if n := len(v); n >= 2 && v[0] == '"' && v[n-1] == '"' {
+		v = v[1 : n-1]
+	}
+	return v
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+
+func (p *Presented) addID(value []byte) {
+	if p.NIDs < maxCandidates && ident.SetID(&p.Ids[p.NIDs], value) {
+		p.NIDs++
+	}
+}
+
+func (p *Presented) addSignature(value []byte) {
+	if p.nSigs == maxCandidates || !sign.IsSignatureLen(len(value)) {
+		return
+	}
+	p.Sigs[p.nSigs].Set(value)
+	p.nSigs++
+}
+
+// pick picks the first id, in the order of the header, that one of the signatures is good for. Of the first id the
+// first tried signatures are known not to be.
+func (p *Presented) pick(k *sign.Keyring, tried int) bool {
+	for i := range p.NIDs {
+		if p.check(k, i, tried) {
+			return true
+		}
+		tried = 0
+	}
+	return false
+}
+
+// check picks id i if one of the signatures from the given one on is good for it. Without a keyring, which is for
+// Cookie.DangerouslyUnsigned alone, every id is good.
+func (p *Presented) check(k *sign.Keyring, i, from int) bool {
+	if k == nil {
+		p.Id = i
+		return true
+	}
+	for j := from; j < p.nSigs; j++ {
+		if key, ok := k.Verify(&p.Ids[i], p.Sigs[j].Bytes()); ok {
+			p.Id, p.Sig, p.Key = i, j, key
+			return true
+		}
+	}
+	return false
+}
+
+// sameCookie reports whether a browser takes a cookie of c for one of other, RFC 6265 section 5.3 step 11.
+func (c *Cookie) SameCookie(other *Cookie) bool {
+	return c.Path == other.Path && strings.EqualFold(c.Domain, other.Domain) && c.Partitioned == other.Partitioned
+}

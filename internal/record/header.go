@@ -1,0 +1,156 @@
+package record
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/fibersess/sess/internal/ident"
+)
+
+// header is what the reserved member "$" says, which no handler sees:
+//
+//	{"c":<created>,"e":<ends>,"to":"<successor>"}
+//
+// Times are whole Unix milliseconds up to the end of the year 9999. All members are optional; 0, or the zero ID, stands
+// for none. Members that are not ours are kept byte for byte.
+type Header struct {
+	CreatedMS int64
+	EndsMS    int64
+	Successor ident.ID
+	foreign   bool   // it has members that are not ours
+	HasCookie []byte // JSON for the member "cookie"; nil: keep what is there
+}
+
+// successor returns the id that a renewed session lives on under. Only the record left behind under its old id, the
+// tombstone, has one.
+func (r *Record) Successor() (ident.ID, bool) {
+	if r == nil || !r.Renewed {
+		return ident.ID{}, false
+	}
+	h, _, _ := parseHeader(r.Header())
+	return h.Successor, true
+}
+
+// readHeader fills the fields of r that the header gives.
+func (r *Record) readHeader() error {
+	text := r.Header()
+	if text == "" {
+		return nil
+	}
+	h, broken, ok := parseHeader(text)
+	if !ok {
+		return fmt.Errorf("%w: a %q that is not one of ours: %s", ErrCorrupt, headerMember, broken)
+	}
+	r.CreatedMS, r.EndsMS, r.Renewed, r.foreign = h.CreatedMS, h.EndsMS, !h.Successor.IsZero(), h.foreign
+	return nil
+}
+
+// header returns the JSON text of the header, empty if r has none.
+func (r *Record) Header() string {
+	m, ok := find(r, headerMember)
+	if !ok {
+		return ""
+	}
+	return r.value(m)
+}
+
+// parseHeader reads a header from valid JSON. When it is not ok, broken says which rule the text breaks.
+func parseHeader(text string) (h Header, broken string, ok bool) {
+	if text[0] != '{' {
+		return h, "not an object", false
+	}
+	var seen [3]bool
+	p := scanner{s: text}
+	m, i, more := p.step(1, 2, true)
+	for more {
+		value := text[m.value:m.valueEnd]
+		field := headerField(text[m.name:m.nameEnd])
+		switch field {
+		case headerCreated:
+			h.CreatedMS, ok = parseInstant(value)
+		case headerEnds:
+			h.EndsMS, ok = parseInstant(value)
+		case headerSuccessor:
+			h.Successor, ok = parseSuccessor(value)
+		default:
+			h.foreign = true
+			m, i, more = p.step(i, 2, false)
+			continue
+		}
+		if !ok || seen[field] {
+			return h, "a member of the wrong type, out of range, or there twice", false
+		}
+		seen[field] = true
+		m, i, more = p.step(i, 2, false)
+	}
+	return h, "", true
+}
+
+// The members of a header that are ours.
+const (
+	headerOther = iota - 1
+	headerCreated
+	headerEnds
+	headerSuccessor
+)
+
+// headerField returns which of our members the inside of a JSON string names.
+func headerField(name string) int {
+	switch {
+	case equalText(name, "c"):
+		return headerCreated
+	case equalText(name, "e"):
+		return headerEnds
+	case equalText(name, "to"):
+		return headerSuccessor
+	default:
+		return headerOther
+	}
+}
+
+func parseInstant(value string) (ms int64, ok bool) {
+	negative, n, ok := parseInteger(value)
+	if !ok || n > maxInstant || negative && n > 0 {
+		return 0, false
+	}
+	return int64(n), true
+}
+
+func parseSuccessor(value string) (ident.ID, bool) {
+	if value[0] != '"' {
+		return ident.ID{}, false
+	}
+	return ident.MakeID(unquoted(value[1 : len(value)-1]))
+}
+
+// appendHeader appends h as a header, with the members of the header old that are not ours behind it. It returns dst
+// as it is if there is nothing to write.
+func appendHeader(dst []byte, h *Header, old string) []byte {
+	begin := len(dst)
+	if h.CreatedMS != 0 {
+		dst = strconv.AppendInt(append(dst, `,"c":`...), h.CreatedMS, 10)
+	}
+	if h.EndsMS != 0 {
+		dst = strconv.AppendInt(append(dst, `,"e":`...), h.EndsMS, 10)
+	}
+	if !h.Successor.IsZero() {
+		dst = append(dst, `,"to":"`...) // the bytes of an id need no escape
+		dst = append(h.Successor.AppendTo(dst), '"')
+	}
+	if old != "" {
+		p := scanner{s: old}
+		m, i, more := p.step(1, 2, true)
+		for more {
+			if headerField(old[m.name:m.nameEnd]) == headerOther {
+				dst = append(append(append(dst, `,"`...), old[m.name:m.nameEnd]...), `":`...)
+				dst = append(dst, old[m.value:m.valueEnd]...)
+			}
+			m, i, more = p.step(i, 2, false)
+		}
+	}
+	if len(dst) == begin {
+		return dst
+	}
+	dst[begin] = '{' // in place of the first comma
+	return append(dst, '}')
+}

@@ -1,0 +1,197 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	// maxRecord is the most a record may hold, in bytes of JSON; it also bounds the offsets of the index.
+	maxRecord = 16 << 20
+
+	// wideRecord is the size from which on the index needs offsets of 32 bits instead of 16, in bytes of JSON.
+	wideRecord = 1 << 16
+
+	// maxInstant is the last millisecond of the year 9999, the last one RFC 3339 can write, in Unix time.
+	maxInstant = 253402300799999
+
+	// fewMembers is how many members are indexed without scratch from the heap.
+	fewMembers = 32
+)
+
+// The members a record keeps for the session layer. A session's own keys are all others.
+const (
+	cookieMember = "cookie" // the session's own cookie options, as Koa writes them
+	headerMember = "$"      // what we need to know of a session: see header
+)
+
+// Record is a stored session: one JSON object, whose members are the session's keys. It is immutable and safe for
+// concurrent use; stores, caches and requests share it. A nil Record and the zero Record are the empty object.
+//
+// What a session holds is nobody else's business: formatting a Record with fmt or log/slog prints its size only. (Where
+// it stands by value in an unexported field of another struct, fmt prints it all: keep a pointer.)
+type Record struct {
+	data      string // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
+	CreatedMS int64  // Unix milliseconds; 0: unknown
+	EndsMS    int64  // Unix milliseconds; 0: unknown
+	size      uint32 // bytes of JSON
+	members   uint32 // how many, the reserved ones included
+	escaped   bool   // some name is written with an escape, so names must be compared decoded
+	Renewed   bool   // the header names a successor: this is a tombstone
+	foreign   bool   // the header has members that are not ours
+	HasCookie bool   // there is a member "cookie"
+	compact   bool   // there is no white space between the members
+}
+
+// ParseRecord checks s, which is copied, and returns it as a Record. The error is [ErrCorrupt] with the rule that s
+// breaks: it must be a JSON object in UTF-8 of at most 16 MiB, nest at most 128 levels deep, and have no member twice.
+// If it has a member "$" that must be what sess writes there.
+func ParseRecord(s string) (*Record, error) {
+	if len(s) > maxRecord {
+		return nil, fmt.Errorf("%w: %d bytes; want at most %d", ErrCorrupt, len(s), maxRecord)
+	}
+	var few [fewMembers]member
+	p := scanner{s: s}
+	members := p.members(few[:0])
+	escaped := anyEscaped(s, members)
+	if p.fault == "" {
+		p.unique(members, escaped)
+	}
+	if p.fault != "" {
+		return nil, fmt.Errorf("%w: %s at byte %d", ErrCorrupt, p.fault, p.at)
+	}
+	r := &Record{
+		data:    indexed(s, members),
+		size:    uint32(len(s)),
+		members: uint32(len(members)),
+		escaped: escaped,
+		compact: isCompact(members, len(s)),
+	}
+	if err := r.readHeader(); err != nil {
+		return nil, err
+	}
+	_, r.HasCookie = find(r, cookieMember)
+	return r, nil
+}
+
+// JSON returns the record's exact bytes.
+func (r *Record) JSON() string {
+	if r == nil || r.size == 0 {
+		return "{}"
+	}
+	return r.data[:r.size]
+}
+
+// Raw returns the JSON text of the member key, a slice of the record.
+func (r *Record) Raw(key string) (text string, ok bool) {
+	m, ok := find(r, key)
+	if !ok && !utf8.ValidString(key) {
+		m, ok = find(r, AppendName(nil, key))
+	}
+	if !ok {
+		return "", false
+	}
+	return r.value(m), true
+}
+
+// ownCookie returns the JSON text of the session's own cookie options, if it has any.
+func (r *Record) OwnCookie() (text string, ok bool) {
+	if r == nil || !r.HasCookie {
+		return "", false
+	}
+	return r.Raw(cookieMember)
+}
+
+// Keys returns the names of the session's own members, in their order in the record.
+func (r *Record) Keys() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range r.count() {
+			name := unquoted(r.name(r.member(i)))
+			if !IsReserved(name) && !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+// Len returns the number of the session's own members.
+func (r *Record) Len() int {
+	n := r.count()
+	for _, name := range [...]string{cookieMember, headerMember} {
+		if _, ok := find(r, name); ok {
+			n--
+		}
+	}
+	return n
+}
+
+// Size returns the size of the record's JSON in bytes.
+func (r *Record) Size() int { return len(r.JSON()) }
+
+// Created returns when the session began, zero if the record does not say.
+func (r *Record) Created() time.Time {
+	if r == nil {
+		return time.Time{}
+	}
+	return instant(r.CreatedMS)
+}
+
+// Expires returns when the session ends, zero if the record does not say.
+func (r *Record) Expires() time.Time {
+	if r == nil {
+		return time.Time{}
+	}
+	return instant(r.EndsMS)
+}
+
+// WithExpires returns a record of the same bytes that ends at t, for stores that know the end from elsewhere. Zero
+// means that the end is unknown.
+func (r *Record) WithExpires(t time.Time) *Record {
+	var c Record
+	if r != nil {
+		c = *r
+	}
+	c.EndsMS = 0
+	if !t.IsZero() {
+		c.EndsMS = t.UnixMilli()
+	}
+	return &c
+}
+
+// Format prints the record's size for every verb, never its content.
+func (r Record) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.GoString()) }
+
+// GoString returns Format's text.
+func (r Record) GoString() string { return fmt.Sprintf("sess.Record(%d bytes)", r.Size()) }
+
+// LogValue is Format's text, for log/slog.
+func (r *Record) LogValue() slog.Value {
+	if r == nil {
+		return slog.StringValue("<nil>")
+	}
+	return slog.StringValue(r.GoString())
+}
+
+// isReserved reports whether name belongs to the session layer.
+func IsReserved(name string) bool { return name == cookieMember || name == headerMember }
+
+// instant is a time of the header: Unix milliseconds, 0 for none.
+func instant(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
+
+var (
+	// ErrCorrupt: what is kept under this id is not a record: not a JSON object, not valid, a member twice, too deep
+	// or too large.
+	ErrCorrupt = errors.New("sess: record is corrupt")
+
+	// ErrTooLarge: the record would be larger than Config.MaxRecordBytes; nothing was stored.
+	ErrTooLarge = errors.New("sess: record too large: store less in the session, or raise Config.MaxRecordBytes")
+)
