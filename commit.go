@@ -223,7 +223,7 @@ func (st *state) settle(op string, err error) error {
 	reason := Reason("")
 	switch {
 	case err == nil:
-		st.owe(st.record.EndsMS)
+		st.owe(st.record.EndsMS())
 	case errors.Is(err, errRenewed):
 		reason = ReasonRenewed
 	case errors.Is(err, ErrNotFound):
@@ -291,7 +291,7 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 			return true, nil
 		case before == nil:
 			return true, &handlerError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
-		case there.Renewed:
+		case there.Renewed():
 			return true, errRenewed
 		}
 		current = there
@@ -319,17 +319,16 @@ func (st *state) build(current *record.Record, at time.Time, ttl time.Duration) 
 	if life.ttl <= 0 { // Another request gave it an end that has passed.
 		life.ttl = time.Millisecond
 	}
-	h := record.Header{CreatedMS: st.created, EndsMS: m.stored(life.ends)}
+	h := record.Header{Created: st.created, Ends: m.stored(life.ends), Known: life.ends}
 	if st.ownCookie || m.config.Koa {
 		raw, _ := current.OwnCookie()
 		st.cookieJSON = cookies.AppendCookieJSON(st.cookieJSON[:0], raw, *opts, m.config.Cookie)
-		h.HasCookie = st.cookieJSON
+		h.Cookie = st.cookieJSON
 	}
 	next, scratch, err := record.Merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)
 	st.scratch = scratch
 	if err != nil {
 		return nil, life, err
 	}
-	next.EndsMS = life.ends
 	return next, life, nil
 }

@@ -43,7 +43,7 @@ func (st *state) newest(id *ident.ID) *record.Record {
 	if st.m.peeker == nil {
 		return nil
 	}
-	if r, ok := st.m.peek(id, time.Now()); ok && !r.Renewed {
+	if r, ok := st.m.peek(id, time.Now()); ok && !r.Renewed() {
 		return r
 	}
 	return nil
@@ -72,7 +72,7 @@ func (l *commitLocks) init() {
 
 // of returns the lock of id, and what stands for id as its holder.
 func (l *commitLocks) of(id *ident.ID) (lock *commitLock, session uint64) {
-	session = max(maphash.Bytes(l.seed, id.B[:id.N]), 1)
+	session = max(maphash.Bytes(l.seed, id.Bytes()), 1)
 	return &l.locks[session%uint64(len(l.locks))], session
 }
 

@@ -49,7 +49,7 @@ func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 
 func (m *Manager) over(r *record.Record, now time.Time) bool {
 	ms := now.UnixMilli()
 	life := m.config.Lifetime.Milliseconds()
-	return r.EndsMS != 0 && r.EndsMS <= ms || life > 0 && r.CreatedMS != 0 && r.CreatedMS+life <= ms
+	return r.EndsMS() != 0 && r.EndsMS() <= ms || life > 0 && r.CreatedMS() != 0 && r.CreatedMS()+life <= ms
 }
 
 // stored is the end as a record's header bears it: not at all beside Koa, which moves the end by SETEX alone.
@@ -134,7 +134,7 @@ func (st *state) pay() {
 		return
 	}
 	m.cookies.Write(h, c, id, st.signature(id), st.overTLS(), left)
-	if st.arrived == nil || !st.arrived.HasCookie && !r.HasCookie {
+	if st.arrived == nil || !st.arrived.HasCookie() && !r.HasCookie() {
 		return
 	}
 	// The browser would go on sending the cookie that it has beside one of another path, and first if its path is longer.

@@ -135,13 +135,13 @@ func (st *state) fetch(get func(*state, *ident.ID) (*record.Record, error)) erro
 	case st.m.over(r, st.at):
 		st.expired()
 		return nil
-	case r.Renewed:
+	case r.Renewed():
 		st.renewed = true
 		st.refuse(ReasonRenewed, nil)
 		return nil
 	}
 	st.count(countLoaded)
-	st.id, st.record, st.created = *st.presented(), r, r.CreatedMS
+	st.id, st.record, st.created = *st.presented(), r, r.CreatedMS()
 	if st.arrived == nil {
 		st.arrived = r
 	}

@@ -194,7 +194,7 @@ func (s *MemoryStore) Format(f fmt.State, _ rune) {
 // locate returns the shard of id and the half of the hash that places it in there; the shard is chosen by the other
 // half.
 func (s *MemoryStore) locate(id *ident.ID) (*shard, uint32) {
-	h := maphash.Bytes(s.seed, id.B[:id.N])
+	h := maphash.Bytes(s.seed, id.Bytes())
 	return &s.shards[h>>s.shift], uint32(h)
 }
 

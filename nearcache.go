@@ -136,7 +136,7 @@ func (c *nearCache) get(id *ident.ID, now time.Time) (*record.Record, *lease, bo
 }
 
 func (c *nearCache) find(id *ident.ID) (*nearEntry, *nearShard) {
-	h := maphash.Bytes(c.seed, id.B[:id.N])
+	h := maphash.Bytes(c.seed, id.Bytes())
 	s := &c.shards[h>>c.shift]
 	for e := s.buckets[h&c.mask].Load(); e != nil; e = e.next.Load() {
 		if e.hash == h && e.id == *id {
@@ -156,7 +156,7 @@ func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) bool {
 		return false
 	}
 	e := &nearEntry{
-		hash:  maphash.Bytes(c.seed, f.id.B[:f.id.N]),
+		hash:  maphash.Bytes(c.seed, f.id.Bytes()),
 		lease: f.lease,
 		until: c.mono(now) + int64(min(nearTTL, ends.Sub(now))),
 		rec:   f.rec,
@@ -232,7 +232,7 @@ func (c *nearCache) idOf(key string) (ident.ID, bool) {
 }
 
 func (c *nearCache) shard(id *ident.ID) *nearShard {
-	return &c.shards[maphash.Bytes(c.seed, id.B[:id.N])>>c.shift]
+	return &c.shards[maphash.Bytes(c.seed, id.Bytes())>>c.shift]
 }
 
 // insert wants s.mu.

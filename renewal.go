@@ -42,7 +42,7 @@ func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) erro
 			return true, err
 		case there == tombstone:
 			return true, nil
-		case there.Renewed:
+		case there.Renewed():
 			return true, errRenewed
 		}
 		// It changed meanwhile: the new record must have that too.
@@ -81,7 +81,7 @@ func (m *Manager) tombstone(at time.Time, successor *ident.ID) (*record.Record, 
 	if m.config.Koa {
 		return nil, nil
 	}
-	h := record.Header{CreatedMS: at.UnixMilli(), EndsMS: at.Add(tombstoneTTL).UnixMilli(), Successor: *successor}
+	h := record.Header{Created: at.UnixMilli(), Ends: at.Add(tombstoneTTL).UnixMilli(), Successor: *successor}
 	r, _, err := record.Merge(nil, false, nil, h, maxMaxRecordBytes, nil)
 	return r, err
 }

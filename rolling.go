@@ -16,7 +16,7 @@ func (st *state) renew() {
 		return
 	}
 	// Whose beginning is unknown, since Koa has written it, has it noted with the first load: Lifetime counts from there.
-	begins := st.m.config.Lifetime > 0 && st.record.CreatedMS == 0
+	begins := st.m.config.Lifetime > 0 && st.record.CreatedMS() == 0
 	if !st.m.config.Rolling && !begins || !st.extend(begins) {
 		if st.signed && st.jar.Key > 0 && st.due == dueNothing {
 			st.owe(st.lasts())
@@ -26,8 +26,8 @@ func (st *state) renew() {
 
 // lasts is the end of the record, or the default's where nothing tells.
 func (st *state) lasts() int64 {
-	if st.record.EndsMS != 0 {
-		return st.record.EndsMS
+	if st.record.EndsMS() != 0 {
+		return st.record.EndsMS()
 	}
 	return time.Now().Add(defaultTTL).UnixMilli()
 }
@@ -43,13 +43,13 @@ func (st *state) extend(begins bool) bool {
 	at := time.Now()
 	opts := st.options(st.record)
 	life := m.lifespan(at, st.created, opts, ttl)
-	if ends := st.record.EndsMS; begins && !m.config.Rolling && ends != 0 && ends < life.ends {
+	if ends := st.record.EndsMS(); begins && !m.config.Rolling && ends != 0 && ends < life.ends {
 		life = span{ends: ends, ttl: m.remaining(at, ends)}
 	}
-	if life.ttl <= 0 || life.ends <= st.record.EndsMS && !begins {
+	if life.ttl <= 0 || life.ends <= st.record.EndsMS() && !begins {
 		return false
 	}
-	if passed := life.ends - st.record.EndsMS; !begins && !m.config.RollingAlways && st.record.EndsMS != 0 &&
+	if passed := life.ends - st.record.EndsMS(); !begins && !m.config.RollingAlways && st.record.EndsMS() != 0 &&
 		float64(passed) < m.config.RollingThreshold*float64(life.ttl.Milliseconds()) {
 		return false
 	}
@@ -63,7 +63,7 @@ func (st *state) extend(begins bool) bool {
 		st.lose(ReasonCorrupt)
 	case err != nil:
 		_ = st.storeError("touch", st.id, err) // Told to the hook, and to no one else.
-	case winner.Renewed:
+	case winner.Renewed():
 		st.lose(ReasonRenewed)
 	default:
 		st.record = winner
@@ -77,12 +77,11 @@ func (st *state) extend(begins bool) bool {
 // touch swaps the record for itself with a later end. If another was faster, that one has renewed the session.
 func (st *state) touch(ctx context.Context, life span) (winner *record.Record, err error) {
 	m := st.m
-	h := record.Header{CreatedMS: st.created, EndsMS: m.stored(life.ends)}
+	h := record.Header{Created: st.created, Ends: m.stored(life.ends), Known: life.ends}
 	next, scratch, err := record.Merge(st.record, false, nil, h, m.config.MaxRecordBytes, st.scratch)
 	st.scratch = scratch
 	switch {
 	case err == nil:
-		next.EndsMS = life.ends
 	case errors.Is(err, record.ErrTooLarge) && st.record.Header() == "": // No room to say when: the store's TTL does.
 		next = st.record.WithExpires(time.UnixMilli(life.ends))
 	default:

@@ -212,13 +212,12 @@ func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 		if raw, ok = r.Raw(key); !ok {
 			return true, nil
 		}
-		next, scratch, err := record.Merge(r, false, without, record.Header{CreatedMS: r.CreatedMS, EndsMS: st.m.stored(r.EndsMS)}, maxMaxRecordBytes, st.scratch)
+		next, scratch, err := record.Merge(r, false, without, record.Header{Created: r.CreatedMS(), Ends: st.m.stored(r.EndsMS()), Known: r.EndsMS()}, maxMaxRecordBytes, st.scratch)
 		st.scratch = scratch
 		if err != nil {
 			return true, err
 		}
-		next.EndsMS = r.EndsMS
-		current, err := st.m.swapper.Swap(ctx, *id, r, next, st.m.remaining(time.Now(), r.EndsMS))
+		current, err := st.m.swapper.Swap(ctx, *id, r, next, st.m.remaining(time.Now(), r.EndsMS()))
 		if err != nil {
 			return true, err
 		}

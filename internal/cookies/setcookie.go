@@ -69,7 +69,7 @@ func (w *CookieWriter) Write(h *fasthttp.ResponseHeader, c *Cookie, id *ident.ID
 	if maxAge != 0 {
 		end = strconv.AppendInt(append(end, "; max-age="...), wholeSeconds(maxAge), 10)
 	}
-	w.set(h, c.attributes(secure), id.B[:id.N], sig, end, false)
+	w.set(h, c.attributes(secure), id.Bytes(), sig, end, false)
 }
 
 // expire tells the browser to drop both cookies. It finds them by name, domain and path (and partition), and takes

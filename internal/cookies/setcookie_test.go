@@ -135,7 +135,7 @@ func TestWrittenCookiesAreFoundAgain(t *testing.T) {
 		var p Presented
 		ok := p.Find(readHeader(t, false, cookieLine(strings.Join(sent, "; "))), "koa.sid", "koa.sid.sig", ring)
 		if !ok || p.Ids[p.Id] != id {
-			t.Errorf("%d bytes: got %v, want the id that was written", id.N, ok)
+			t.Errorf("%d bytes: got %v, want the id that was written", len(id.Bytes()), ok)
 		}
 	}
 }

@@ -21,8 +21,8 @@ var errBadID = errors.New("sess: id: not 1 to 63 cookie-safe bytes (RFC 6265 coo
 // log/slog, prints eight characters of a hash instead, which are the same for the same id on every node. [ID.Value]
 // reveals the id. (Of an unexported field of another struct fmt prints the bytes: it may not call methods there.)
 type ID struct {
-	B [MaxIDLen]byte
-	N uint8 // last: in front it would leave every read of b unaligned, a third of a look-up's time
+	b [MaxIDLen]byte
+	n uint8 // last: in front it would leave every read of b unaligned, a third of a look-up's time
 }
 
 // ParseID returns s as an ID. It fails if s is empty, longer than 63 bytes, or holds a byte that RFC 6265 section
@@ -57,8 +57,8 @@ func SetID[T string | []byte](id *ID, s T) bool {
 
 // fillID is setID for an s that is short enough and whose bytes are not looked at.
 func FillID[T string | []byte](id *ID, s T) {
-	id.N = uint8(copy(id.B[:], s))
-	clear(id.B[id.N:]) // Ids are compared whole.
+	id.n = uint8(copy(id.b[:], s))
+	clear(id.b[id.n:]) // Ids are compared whole.
 }
 
 // cookieOctets has the bytes that may stand in a cookie's value. A look-up takes a third of the time of comparing.
@@ -70,21 +70,27 @@ var CookieOctets = func() (octets [256]bool) {
 }()
 
 // Value returns the id itself, a secret. It allocates.
-func (id ID) Value() string { return string(id.B[:id.N]) }
+func (id ID) Value() string { return string(id.b[:id.n]) }
 
 // IsZero reports whether id names no session.
-func (id ID) IsZero() bool { return id.N == 0 }
+func (id ID) IsZero() bool { return id.n == 0 }
+
+// Bytes returns the id itself, a secret, as a view of id.
+func (id *ID) Bytes() []byte { return id.b[:id.n] }
+
+// Whole returns the bytes of id and the zeros behind them.
+func (id *ID) Whole() *[MaxIDLen]byte { return &id.b }
 
 // AppendTo appends the id itself, a secret, to b.
-func (id *ID) AppendTo(b []byte) []byte { return append(b, id.B[:id.N]...) }
+func (id *ID) AppendTo(b []byte) []byte { return append(b, id.b[:id.n]...) }
 
 // String returns eight characters that stand for the id in logs: the start of its SHA-256 in base64url. The 48 bits
 // tell sessions apart and say nothing about an id of 128 random bits or more.
 func (id ID) String() string {
-	if id.N == 0 {
+	if id.n == 0 {
 		return "none"
 	}
-	sum := sha256.Sum256(append([]byte("sess id "), id.B[:id.N]...))
+	sum := sha256.Sum256(append([]byte("sess id "), id.b[:id.n]...))
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 

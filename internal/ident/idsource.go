@@ -38,8 +38,8 @@ func (s *IdSource) RandomID() ID {
 	b.used += randomIDBytes
 
 	var id ID
-	id.N = uint8(base64.RawURLEncoding.EncodedLen(randomIDBytes))
-	base64.RawURLEncoding.Encode(id.B[:], random)
+	id.n = uint8(base64.RawURLEncoding.EncodedLen(randomIDBytes))
+	base64.RawURLEncoding.Encode(id.b[:], random)
 	clear(random)
 	return id
 }

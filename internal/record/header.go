@@ -14,17 +14,26 @@ import (
 // Times are whole Unix milliseconds up to the end of the year 9999. All members are optional; 0, or the zero ID, stands
 // for none. Members that are not ours are kept byte for byte.
 type Header struct {
-	CreatedMS int64
-	EndsMS    int64
+	Created   int64
+	Ends      int64
+	Known     int64 // when it ends, where "e" must not say so, because Koa moves it; 0: as Ends says
 	Successor ident.ID
 	foreign   bool   // it has members that are not ours
-	HasCookie []byte // JSON for the member "cookie"; nil: keep what is there
+	Cookie    []byte // JSON for the member "cookie"; nil: keep what is there
+}
+
+// until returns when a record of h ends, 0 if that is unknown.
+func (h *Header) until() int64 {
+	if h.Known != 0 {
+		return h.Known
+	}
+	return h.Ends
 }
 
 // successor returns the id that a renewed session lives on under. Only the record left behind under its old id, the
 // tombstone, has one.
 func (r *Record) Successor() (ident.ID, bool) {
-	if r == nil || !r.Renewed {
+	if r == nil || !r.renewed {
 		return ident.ID{}, false
 	}
 	h, _, _ := parseHeader(r.Header())
@@ -41,7 +50,7 @@ func (r *Record) readHeader() error {
 	if !ok {
 		return fmt.Errorf("%w: a %q that is not one of ours: %s", ErrCorrupt, headerMember, broken)
 	}
-	r.CreatedMS, r.EndsMS, r.Renewed, r.foreign = h.CreatedMS, h.EndsMS, !h.Successor.IsZero(), h.foreign
+	r.created, r.ends, r.renewed, r.foreign = h.Created, h.Ends, !h.Successor.IsZero(), h.foreign
 	return nil
 }
 
@@ -67,9 +76,9 @@ func parseHeader(text string) (h Header, broken string, ok bool) {
 		field := headerField(text[m.name:m.nameEnd])
 		switch field {
 		case headerCreated:
-			h.CreatedMS, ok = parseInstant(value)
+			h.Created, ok = parseInstant(value)
 		case headerEnds:
-			h.EndsMS, ok = parseInstant(value)
+			h.Ends, ok = parseInstant(value)
 		case headerSuccessor:
 			h.Successor, ok = parseSuccessor(value)
 		default:
@@ -127,11 +136,11 @@ func parseSuccessor(value string) (ident.ID, bool) {
 // as it is if there is nothing to write.
 func appendHeader(dst []byte, h *Header, old string) []byte {
 	begin := len(dst)
-	if h.CreatedMS != 0 {
-		dst = strconv.AppendInt(append(dst, `,"c":`...), h.CreatedMS, 10)
+	if h.Created != 0 {
+		dst = strconv.AppendInt(append(dst, `,"c":`...), h.Created, 10)
 	}
-	if h.EndsMS != 0 {
-		dst = strconv.AppendInt(append(dst, `,"e":`...), h.EndsMS, 10)
+	if h.Ends != 0 {
+		dst = strconv.AppendInt(append(dst, `,"e":`...), h.Ends, 10)
 	}
 	if !h.Successor.IsZero() {
 		dst = append(dst, `,"to":"`...) // the bytes of an id need no escape

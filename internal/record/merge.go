@@ -75,8 +75,8 @@ const (
 // back for the next call. If it is large enough, merge allocates the Record and its data and nothing else, or above
 // fewMembers members their offsets too.
 func Merge(base *Record, wipe bool, changes []Change, h Header, limit int, buf []byte) (*Record, []byte, error) {
-	h.CreatedMS = min(max(h.CreatedMS, 0), maxInstant)
-	h.EndsMS = min(max(h.EndsMS, 0), maxInstant)
+	h.Created = min(max(h.Created, 0), maxInstant)
+	h.Ends = min(max(h.Ends, 0), maxInstant)
 	if len(changes) == 1 && !wipe {
 		r, scratch, err := patch(base, &changes[0], &h, limit, buf)
 		if r != nil || err != nil {
@@ -94,7 +94,7 @@ func rebuild(base *Record, wipe bool, changes []Change, h Header, limit int, buf
 	if n := base.count() + len(changes) + 2; n > len(few) {
 		x.members = make([]member, n)
 	}
-	buf, err := x.appendMembers(append(buf[:0], '{'), base, wipe, changes, h.HasCookie)
+	buf, err := x.appendMembers(append(buf[:0], '{'), base, wipe, changes, h.Cookie)
 	if err != nil {
 		return nil, buf, err
 	}
@@ -111,16 +111,16 @@ func rebuild(base *Record, wipe bool, changes []Change, h Header, limit int, buf
 	buf = appendIndex(buf, x.members[:x.n], size)
 	data := string(buf)
 	return &Record{
-		data:      data,
-		CreatedMS: h.CreatedMS,
-		EndsMS:    h.EndsMS,
-		size:      uint32(size),
-		members:   uint32(x.n),
-		escaped:   x.escaped || base != nil && base.escaped && anyEscaped(data[:size], x.members[:x.n]),
-		Renewed:   !h.Successor.IsZero(),
-		foreign:   old != "",
-		HasCookie: h.HasCookie != nil || base != nil && base.HasCookie,
-		compact:   true,
+		data:    data,
+		created: h.Created,
+		ends:    h.until(),
+		size:    uint32(size),
+		members: uint32(x.n),
+		escaped: x.escaped || base != nil && base.escaped && anyEscaped(data[:size], x.members[:x.n]),
+		renewed: !h.Successor.IsZero(),
+		foreign: old != "",
+		cookie:  h.Cookie != nil || base != nil && base.cookie,
+		compact: true,
 	}, buf, nil
 }
 
@@ -129,7 +129,7 @@ func rebuild(base *Record, wipe bool, changes []Change, h Header, limit int, buf
 // an error where more than that is to be done.
 func patch(base *Record, c *Change, h *Header, limit int, buf []byte) (*Record, []byte, error) {
 	at := base.patchableAt(c.Key)
-	if at < 0 || c.Kind == ChangeDelete || h.HasCookie != nil || !h.Successor.IsZero() || h.CreatedMS == 0 && h.EndsMS == 0 {
+	if at < 0 || c.Kind == ChangeDelete || h.Cookie != nil || !h.Successor.IsZero() || h.Created == 0 && h.Ends == 0 {
 		return nil, buf, nil
 	}
 	m, last := base.member(at), base.member(base.count()-1)
@@ -161,13 +161,13 @@ func patch(base *Record, c *Change, h *Header, limit int, buf []byte) (*Record, 
 	tail := index[len(index)-8:]
 	le.PutUint64(tail, le.Uint64(tail)<<16>>16|end<<48)
 	return &Record{
-		data:      string(buf),
-		CreatedMS: h.CreatedMS,
-		EndsMS:    h.EndsMS,
-		size:      uint32(size),
-		members:   base.members,
-		HasCookie: base.HasCookie,
-		compact:   true,
+		data:    string(buf),
+		created: h.Created,
+		ends:    h.until(),
+		size:    uint32(size),
+		members: base.members,
+		cookie:  base.cookie,
+		compact: true,
 	}, buf, nil
 }
 

@@ -55,8 +55,8 @@ func mustEqualParsed(t testing.TB, r *Record) {
 	t.Helper()
 	if parsed := mustParse(t, r.JSON()); *parsed != *r {
 		t.Fatalf("merged %s: got fields %q, want those of the parsed record", r.JSON(), [][]any{
-			{r.data, r.CreatedMS, r.EndsMS, r.size, r.members, r.escaped, r.Renewed, r.foreign, r.HasCookie},
-			{parsed.data, parsed.CreatedMS, parsed.EndsMS, parsed.size, parsed.members, parsed.escaped, parsed.Renewed, parsed.foreign, parsed.HasCookie}})
+			{r.data, r.created, r.ends, r.size, r.members, r.escaped, r.renewed, r.foreign, r.cookie},
+			{parsed.data, parsed.created, parsed.ends, parsed.size, parsed.members, parsed.escaped, parsed.renewed, parsed.foreign, parsed.cookie}})
 	}
 }
 
@@ -84,16 +84,16 @@ func TestMergeKeepsWhatItDoesNotKnow(t *testing.T) {
 			`{"<\"\\\n\u0001` + "\u2028é\x7f" + `":1}`},
 		{"name that is not UTF-8", ``, false, []Change{set("a\xffb", "1")}, Header{}, `{"a` + "\ufffd" + `b":1}`},
 		{"wipe keeps the cookie", `{"a":1,"cookie":{"path":"/"},"$":{"c":5,"k":1},"b":2}`, true,
-			[]Change{set("b", "3"), increment("a"), remove("x")}, Header{CreatedMS: 5}, `{"cookie":{"path":"/"},"b":3,"a":1,"$":{"c":5,"k":1}}`},
-		{"cookie in place", `{"a":1,"cookie":{},"b":2}`, false, nil, Header{HasCookie: []byte(`{"x":1}`)}, `{"a":1,"cookie":{"x":1},"b":2}`},
-		{"cookie new", `{"a":1}`, false, nil, Header{HasCookie: []byte(`{}`)}, `{"a":1,"cookie":{}}`},
-		{"header", `{"a":1}`, false, nil, Header{CreatedMS: 1, EndsMS: 2, Successor: to}, `{"a":1,"$":{"c":1,"e":2,"to":"next"}}`},
-		{"header moves behind", `{"$":{"c":1},"a":1}`, false, nil, Header{EndsMS: 7}, `{"a":1,"$":{"e":7}}`},
+			[]Change{set("b", "3"), increment("a"), remove("x")}, Header{Created: 5}, `{"cookie":{"path":"/"},"b":3,"a":1,"$":{"c":5,"k":1}}`},
+		{"cookie in place", `{"a":1,"cookie":{},"b":2}`, false, nil, Header{Cookie: []byte(`{"x":1}`)}, `{"a":1,"cookie":{"x":1},"b":2}`},
+		{"cookie new", `{"a":1}`, false, nil, Header{Cookie: []byte(`{}`)}, `{"a":1,"cookie":{}}`},
+		{"header", `{"a":1}`, false, nil, Header{Created: 1, Ends: 2, Successor: to}, `{"a":1,"$":{"c":1,"e":2,"to":"next"}}`},
+		{"header moves behind", `{"$":{"c":1},"a":1}`, false, nil, Header{Ends: 7}, `{"a":1,"$":{"e":7}}`},
 		{"header gone", `{"a":1,"$":{"c":1,"e":2,"to":"x"}}`, false, nil, Header{}, `{"a":1}`},
-		{"foreign header members", "{\"$\":{ \"c\":1, \"z\" : [ 1 ] ,\"\\u0065\":2,\"y\":{\"c\":3}}}", false, nil, Header{CreatedMS: 9},
+		{"foreign header members", "{\"$\":{ \"c\":1, \"z\" : [ 1 ] ,\"\\u0065\":2,\"y\":{\"c\":3}}}", false, nil, Header{Created: 9},
 			`{"$":{"c":9,"z":[ 1 ],"y":{"c":3}}}`},
 		{"only foreign header members", `{"$":{"z":1}}`, false, nil, Header{}, `{"$":{"z":1}}`},
-		{"header out of range", ``, false, nil, Header{CreatedMS: -1, EndsMS: 1 << 62}, `{"$":{"e":253402300799999}}`},
+		{"header out of range", ``, false, nil, Header{Created: -1, Ends: 1 << 62}, `{"$":{"e":253402300799999}}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var base *Record
@@ -136,7 +136,7 @@ func TestMergeReturnsTheErrorOfAnUpdate(t *testing.T) {
 }
 
 func TestMergedRecordDoesNotShareTheScratch(t *testing.T) {
-	r, buf, _ := Merge(nil, false, []Change{set("a", `"one"`)}, Header{CreatedMS: 3}, 100, nil)
+	r, buf, _ := Merge(nil, false, []Change{set("a", `"one"`)}, Header{Created: 3}, 100, nil)
 	for i := range buf[:cap(buf)] {
 		buf[:cap(buf)][i] = 'X'
 	}
@@ -218,8 +218,8 @@ func TestChangedIsExact(t *testing.T) {
 }
 
 func TestOneNewValueIsPatchedIntoTheRecord(t *testing.T) {
-	base := mustMerge(t, mustParse(t, typicalRecord), false, nil, Header{CreatedMS: 1, EndsMS: 1800000000000})
-	h := Header{CreatedMS: 1, EndsMS: 1900000000000}
+	base := mustMerge(t, mustParse(t, typicalRecord), false, nil, Header{Created: 1, Ends: 1800000000000})
+	h := Header{Created: 1, Ends: 1900000000000}
 	wide := mustMerge(t, nil, false, []Change{set("a", "1"), set("b", `"`+strings.Repeat("x", wideRecord-100)+`"`)}, h)
 	made, remade := increment("count"), increment("count")
 	made.Val, made.MadeOf, made.Update = []byte("14"), base, nil
@@ -235,7 +235,7 @@ func TestOneNewValueIsPatchedIntoTheRecord(t *testing.T) {
 		{"shorter", base, set("count", "1"), h, true},
 		{"longer", base, set("count", `"thirteen"`), h, true},
 		{"an early member", base, set("user", `"a longer name than there was before, by a lot"`), h, true},
-		{"another length of header", base, set("count", "1"), Header{EndsMS: 7}, true},
+		{"another length of header", base, set("count", "1"), Header{Ends: 7}, true},
 		{"an update", base, increment("count"), h, true},
 		{"an update of this record", base, made, h, true},
 		{"an update of another record", base, remade, h, true},
@@ -245,8 +245,8 @@ func TestOneNewValueIsPatchedIntoTheRecord(t *testing.T) {
 		{"wide before", mustMerge(t, wide, false, []Change{set("c", wide.JSON())}, h), set("a", "2"), h, false},
 		{"a new member", base, set("new", "1"), h, false},
 		{"a deletion", base, remove("count"), h, false},
-		{"a successor", base, set("count", "13"), Header{CreatedMS: 1, Successor: testID(t, "next")}, false},
-		{"a cookie", base, set("count", "13"), Header{CreatedMS: 1, HasCookie: []byte("{}")}, false},
+		{"a successor", base, set("count", "13"), Header{Created: 1, Successor: testID(t, "next")}, false},
+		{"a cookie", base, set("count", "13"), Header{Created: 1, Cookie: []byte("{}")}, false},
 		{"no header any more", base, set("count", "13"), Header{}, false},
 		{"no header before", mustParse(t, `{"count":1}`), set("count", "13"), h, false},
 		{"a header before the end", mustParse(t, `{"$":{"c":1},"count":1}`), set("count", "13"), h, false},
@@ -291,7 +291,7 @@ func TestMergeAllocatesTheRecordAndItsData(t *testing.T) {
 	long := strings.Repeat("k", 100)
 	base := mustMerge(t, mustParse(t, typicalRecord), false, []Change{set(long, "1")}, Header{})
 	changes := []Change{increment("count"), set("new", "1"), remove("lang"), set(long, "2")}
-	h := Header{CreatedMS: 1, EndsMS: 2, Successor: to, HasCookie: []byte(`{}`)}
+	h := Header{Created: 1, Ends: 2, Successor: to, Cookie: []byte(`{}`)}
 	for _, r := range []*Record{nil, base} {
 		if got := testing.AllocsPerRun(100, func() { _, buf, _ = Merge(r, false, changes, h, 4096, buf) }); got != 2 {
 			t.Errorf("merge into %v: got %v allocations, want 2", r, got)
@@ -326,24 +326,24 @@ func FuzzMerge(f *testing.F) {
 		if !maps.EqualFunc(got, model, func(a json.RawMessage, b string) bool { return string(a) == b }) {
 			t.Fatalf("%s: got %s, want the members %q", s, r.JSON(), model)
 		}
-		if r.CreatedMS != h.CreatedMS || r.EndsMS != h.EndsMS {
-			t.Fatalf("header: got %d, %d, want %d, %d", r.CreatedMS, r.EndsMS, h.CreatedMS, h.EndsMS)
+		if r.created != h.Created || r.ends != h.Ends {
+			t.Fatalf("header: got %d, %d, want %d, %d", r.created, r.ends, h.Created, h.Ends)
 		}
 		if id, ok := r.Successor(); id != h.Successor || ok == id.IsZero() {
 			t.Fatalf("successor: got %v, %v, want %v", id, ok, h.Successor)
 		}
-		if want := !maps.Equal(model, members(base)); Changed(base, wipe, changes, h.HasCookie) != want {
+		if want := !maps.Equal(model, members(base)); Changed(base, wipe, changes, h.Cookie) != want {
 			t.Fatalf("changed: got %v, want %v: %s to %s", !want, want, s, r.JSON())
 		}
 		for i := range changes {
-			h.EndsMS = random.Int64N(maxInstant)
+			h.Ends = random.Int64N(maxInstant)
 			got, _, err := Merge(r, false, changes[i:i+1], h, maxRecord, nil)
 			want, _, _ := rebuild(r, false, changes[i:i+1], h, maxRecord, nil)
 			if err != nil || *got != *want {
 				t.Fatalf("one change of %s: got %s, %v, want %s", r.JSON(), got.JSON(), err, want.JSON())
 			}
 		}
-		h.EndsMS = r.EndsMS
+		h.Ends = r.ends
 		again, _, err := Merge(r, false, nil, h, maxRecord, buf)
 		if err != nil || *again != *r {
 			t.Fatalf("merging nothing into the result: got %s, want %s", again.JSON(), r.JSON())
@@ -382,13 +382,13 @@ func randomMerge(random *rand.Rand, base *Record) (wipe bool, changes []Change, 
 		}
 	}
 	if random.IntN(2) == 0 {
-		h.CreatedMS, h.EndsMS = random.Int64N(maxInstant), random.Int64N(maxInstant)
+		h.Created, h.Ends = random.Int64N(maxInstant), random.Int64N(maxInstant)
 	}
 	if random.IntN(3) == 0 {
 		h.Successor, _ = ident.ParseID("id" + strconv.Itoa(random.IntN(1000)))
 	}
 	if random.IntN(3) == 0 {
-		h.HasCookie = []byte(`{"path":"/x"}`)
+		h.Cookie = []byte(`{"path":"/x"}`)
 	}
 	return random.IntN(4) == 0, changes, h
 }
@@ -417,8 +417,8 @@ func modelMerge(base *Record, wipe bool, changes []Change, h Header) map[string]
 			m[string(c.Key)] = string(c.Val)
 		}
 	}
-	if h.HasCookie != nil {
-		m[cookieMember] = string(h.HasCookie)
+	if h.Cookie != nil {
+		m[cookieMember] = string(h.Cookie)
 	}
 	return m
 }
@@ -430,7 +430,7 @@ func BenchmarkMergeOneCounter(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var err error
-		if _, buf, err = Merge(base, false, changes, Header{CreatedMS: 1700000000000, EndsMS: 1700086400000}, 1<<16, buf); err != nil {
+		if _, buf, err = Merge(base, false, changes, Header{Created: 1700000000000, Ends: 1700086400000}, 1<<16, buf); err != nil {
 			b.Fatal(err)
 		}
 	}

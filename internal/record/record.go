@@ -35,16 +35,16 @@ const (
 // What a session holds is nobody else's business: formatting a Record with fmt or log/slog prints its size only. (Where
 // it stands by value in an unexported field of another struct, fmt prints it all: keep a pointer.)
 type Record struct {
-	data      string // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
-	CreatedMS int64  // Unix milliseconds; 0: unknown
-	EndsMS    int64  // Unix milliseconds; 0: unknown
-	size      uint32 // bytes of JSON
-	members   uint32 // how many, the reserved ones included
-	escaped   bool   // some name is written with an escape, so names must be compared decoded
-	Renewed   bool   // the header names a successor: this is a tombstone
-	foreign   bool   // the header has members that are not ours
-	HasCookie bool   // there is a member "cookie"
-	compact   bool   // there is no white space between the members
+	data    string // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
+	created int64  // Unix milliseconds; 0: unknown
+	ends    int64  // Unix milliseconds; 0: unknown
+	size    uint32 // bytes of JSON
+	members uint32 // how many, the reserved ones included
+	escaped bool   // some name is written with an escape, so names must be compared decoded
+	renewed bool   // the header names a successor: this is a tombstone
+	foreign bool   // the header has members that are not ours
+	cookie  bool   // there is a member "cookie"
+	compact bool   // there is no white space between the members
 }
 
 // ParseRecord checks s, which is copied, and returns it as a Record. The error is [ErrCorrupt] with the rule that s
@@ -74,7 +74,7 @@ func ParseRecord(s string) (*Record, error) {
 	if err := r.readHeader(); err != nil {
 		return nil, err
 	}
-	_, r.HasCookie = find(r, cookieMember)
+	_, r.cookie = find(r, cookieMember)
 	return r, nil
 }
 
@@ -100,7 +100,7 @@ func (r *Record) Raw(key string) (text string, ok bool) {
 
 // ownCookie returns the JSON text of the session's own cookie options, if it has any.
 func (r *Record) OwnCookie() (text string, ok bool) {
-	if r == nil || !r.HasCookie {
+	if r == nil || !r.cookie {
 		return "", false
 	}
 	return r.Raw(cookieMember)
@@ -137,15 +137,27 @@ func (r *Record) Created() time.Time {
 	if r == nil {
 		return time.Time{}
 	}
-	return instant(r.CreatedMS)
+	return instant(r.created)
 }
+
+// CreatedMS is Created in Unix milliseconds, 0 if the record does not say.
+func (r *Record) CreatedMS() int64 { return r.created }
+
+// EndsMS is Expires in Unix milliseconds, 0 if the record does not say.
+func (r *Record) EndsMS() int64 { return r.ends }
+
+// Renewed reports whether the record is a tombstone: its header names a successor.
+func (r *Record) Renewed() bool { return r.renewed }
+
+// HasCookie reports whether the session has cookie options of its own.
+func (r *Record) HasCookie() bool { return r.cookie }
 
 // Expires returns when the session ends, zero if the record does not say.
 func (r *Record) Expires() time.Time {
 	if r == nil {
 		return time.Time{}
 	}
-	return instant(r.EndsMS)
+	return instant(r.ends)
 }
 
 // WithExpires returns a record of the same bytes that ends at t, for stores that know the end from elsewhere. Zero
@@ -155,9 +167,9 @@ func (r *Record) WithExpires(t time.Time) *Record {
 	if r != nil {
 		c = *r
 	}
-	c.EndsMS = 0
+	c.ends = 0
 	if !t.IsZero() {
-		c.EndsMS = t.UnixMilli()
+		c.ends = t.UnixMilli()
 	}
 	return &c
 }

@@ -144,7 +144,7 @@ func (k *Keyring) Sign(dst []byte, id *ident.ID) []byte { return k.Keys[0].sign(
 // nothing about a signature that would be right. Signatures are compared as text, so one of them has one spelling:
 // spare bits at its end must be zero.
 func (k *Keyring) Verify(id *ident.ID, sig []byte) (index int, ok bool) {
-	if !IsSignatureLen(len(sig)) || id.N == 0 {
+	if !IsSignatureLen(len(sig)) || id.IsZero() {
 		return 0, false
 	}
 	p := makePair(id, sig)

@@ -114,9 +114,9 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 					t.Errorf("%d characters, bit %d of the signature flipped, %s the right one was seen: got ok, want refused", len(sig), bit, state)
 				}
 			}
-			for bit := range 8 * int(id.N) {
+			for bit := range 8 * len(id.Bytes()) {
 				bad := id
-				bad.B[bit/8] ^= 1 << (bit % 8)
+				bad.Whole()[bit/8] ^= 1 << (bit % 8)
 				if _, ok := ring.Verify(&bad, sig); ok {
 					t.Errorf("%d characters, bit %d of the id flipped, %s the right one was seen: got ok, want refused", len(sig), bit, state)
 				}

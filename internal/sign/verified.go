@@ -57,16 +57,16 @@ const (
 // makePair returns the pair of id and sig, which is of a signature's length.
 func makePair(id *ident.ID, sig []byte) (p pair) {
 	for i := range idWords - 1 {
-		p.words[i] = binary.LittleEndian.Uint64(id.B[8*i:])
+		p.words[i] = binary.LittleEndian.Uint64(id.Whole()[8*i:])
 	}
-	p.words[idWords-1] = binary.LittleEndian.Uint64(id.B[ident.MaxIDLen-8:])
+	p.words[idWords-1] = binary.LittleEndian.Uint64(id.Whole()[ident.MaxIDLen-8:])
 
 	full := len(sig) / 8
 	for i := range full {
 		p.words[idWords+i] = binary.LittleEndian.Uint64(sig[8*i:])
 	}
 	p.words[idWords+full] = binary.LittleEndian.Uint64(sig[len(sig)-8:])
-	p.lengths = uint64(len(sig))<<8 | uint64(id.N)
+	p.lengths = uint64(len(sig))<<8 | uint64(len(id.Bytes()))
 	return p
 }
 

@@ -10,11 +10,7 @@ import (
 
 // collidingPair returns pairs that share a slot and differ everywhere else.
 func collidingPair(n int) pair {
-	var id ident.ID
-	id.N = 32
-	for i := range int(id.N) {
-		id.B[i] = byte('A' + n)
-	}
+	id, _ := ident.ParseID(strings.Repeat(string(rune('A'+n)), 32))
 	return makePair(&id, []byte("same"+strings.Repeat(string(rune('A'+n)), MaxSignatureLen-4)))
 }
 
@@ -149,7 +145,7 @@ func TestAPairDependsOnEveryByte(t *testing.T) {
 			seen := map[pair]bool{makePair(&id, sig): true}
 			for i := range idLen {
 				other := id
-				other.B[i] = 'x'
+				other.Whole()[i] = 'x'
 				seen[makePair(&other, sig)] = true
 			}
 			for i := range sigLen {
