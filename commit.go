@@ -26,7 +26,7 @@ func (st *state) commit() error {
 		st.committed = true
 		return nil
 	}
-	if st.base == nil && st.fiberCtx != nil && !st.m.local && st.dirty() {
+	if st.base == nil && st.fiberCtx != nil && !st.m.store.local && st.dirty() {
 		st.base = st.fiberCtx.UserContext()
 	}
 	err := st.conclude(true)
@@ -254,10 +254,10 @@ func isStoreFailure(err error) bool { return (&Error{Err: err}).status() == 503 
 func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error {
 	m := st.m
 	before := st.record
-	if m.swapper == nil {
+	if !m.store.atomic {
 		next, life, err := st.build(before, at, ttl)
 		if err == nil {
-			err = m.store.Set(ctx, st.id, next, life.ttl)
+			_, err = m.store.swap(ctx, &st.id, before, next, life.ttl)
 		}
 		if err == nil {
 			st.saved(before, next)
@@ -273,12 +273,7 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 		if err != nil {
 			return true, err
 		}
-		var there *record.Record
-		if m.memory != nil && current == before {
-			there, err = m.memory.swap(&st.id, current, next, newLifespan(at, life.ttl)) // spares a look at the clock
-		} else {
-			there, err = m.swapper.Swap(ctx, st.id, current, next, life.ttl)
-		}
+		there, err := m.store.swap(ctx, &st.id, current, next, life.ttl)
 		switch {
 		case err != nil:
 			return true, err

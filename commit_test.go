@@ -35,7 +35,7 @@ func TestAWriteThatTheCommitDidNotSeeIsTold(t *testing.T) {
 	if len(dropped) != 1 || dropped[0].Reason != ReasonCommitted {
 		t.Errorf("changes told as dropped: got %v, want one that came too late", dropped)
 	}
-	if n := m.store.(*MemoryStore).Len(); n != 0 {
+	if n := m.config.Store.(*MemoryStore).Len(); n != 0 {
 		t.Errorf("sessions stored: got %d, want 0", n)
 	}
 }

@@ -14,13 +14,13 @@ import (
 // of this process, and who finds them queueing does so at once. Whoever's turn it is gets the newest record that this
 // process knows, nil if it knows none: its own is old by then.
 func (st *state) contend(ctx context.Context, id *ident.ID, try func(ctx context.Context, newest *record.Record) (done bool, err error)) error {
-	if st.m.local || !st.m.locks.taken(id) {
+	if st.m.store.local || !st.m.locks.taken(id) {
 		done, err := try(ctx, nil)
 		if done || err != nil {
 			return err
 		}
 	}
-	if st.m.local { // Now it may take a while.
+	if st.m.store.local { // Now it may take a while.
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.Background(), st.m.config.StoreTimeout)
 		defer cancel()
@@ -40,10 +40,7 @@ func (st *state) contend(ctx context.Context, id *ident.ID, try func(ctx context
 
 // newest returns the record of id that the store's memory holds, if that is a session.
 func (st *state) newest(id *ident.ID) *record.Record {
-	if st.m.peeker == nil {
-		return nil
-	}
-	if r, ok := st.m.peek(id, time.Now()); ok && !r.Renewed() {
+	if r, ok := st.m.store.peek(id, time.Now()); ok && !r.Renewed() {
 		return r
 	}
 	return nil

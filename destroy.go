@@ -31,11 +31,11 @@ func (st *state) end() error {
 // extinguish deletes one id, last seen holding r. If it was renewed it returns the successor.
 func (st *state) extinguish(ctx context.Context, id ident.ID, r *record.Record) (successor ident.ID, err error) {
 	m := st.m
-	if m.swapper == nil {
-		return ident.ID{}, m.store.Destroy(ctx, id)
+	if !m.store.atomic {
+		return ident.ID{}, m.store.destroy(ctx, &id)
 	}
 	if r == nil {
-		r, err = m.store.Get(ctx, id)
+		r, err = m.store.get(ctx, &id)
 	}
 	if err == nil {
 		err = st.contend(ctx, &id, func(ctx context.Context, _ *record.Record) (bool, error) {
@@ -43,7 +43,7 @@ func (st *state) extinguish(ctx context.Context, id ident.ID, r *record.Record) 
 				successor = next
 				return true, nil
 			}
-			r, err = m.swapper.Swap(ctx, id, r, nil, 0)
+			r, err = m.store.swap(ctx, &id, r, nil, 0)
 			return r == nil, err
 		})
 	}
@@ -51,7 +51,7 @@ func (st *state) extinguish(ctx context.Context, id ident.ID, r *record.Record) 
 	case errors.Is(err, ErrNotFound):
 		return ident.ID{}, nil
 	case errors.Is(err, record.ErrCorrupt):
-		return ident.ID{}, m.store.Destroy(ctx, id)
+		return ident.ID{}, m.store.destroy(ctx, &id)
 	}
 	return successor, err
 }

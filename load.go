@@ -178,29 +178,19 @@ func (st *state) expired() {
 // get asks the store, its memory first.
 func (st *state) get(id *ident.ID) (*record.Record, error) {
 	m := st.m
-	if m.peeker != nil {
-		at := st.at
-		if m.config.Defer { // The request may be old by now, and a cache's promise is about the present.
-			at = time.Now()
-		}
-		if r, ok := m.peek(id, at); ok {
-			return r, nil
-		}
+	at := st.at
+	if m.config.Defer { // The request may be old by now, and a cache's promise is about the present.
+		at = time.Now()
 	}
-	if m.local {
-		return m.store.Get(context.Background(), *id)
+	if r, ok := m.store.peek(id, at); ok {
+		return r, nil
+	}
+	if m.store.local {
+		return m.store.get(context.Background(), id)
 	}
 	ctx, cancel := m.deadline(st.parent())
 	defer cancel()
-	return m.store.Get(ctx, *id)
-}
-
-// peek asks the store's memory.
-func (m *Manager) peek(id *ident.ID, at time.Time) (*record.Record, bool) {
-	if m.memory != nil { // by pointer
-		return m.memory.peek(id, at)
-	}
-	return m.peeker.Peek(*id, at)
+	return m.store.get(ctx, id)
 }
 
 // parent is what the deadlines of a load derive from.

@@ -36,13 +36,8 @@ func New(config ...Config) fiber.Handler {
 
 // Manager runs the sessions of one cookie: it is what a Config becomes. It is safe for concurrent use.
 type Manager struct {
-	config    Config // defaults filled in; not written after NewManager
-	store     Store
-	swapper   Swapper // nil: last write wins
-	peeker    Peeker  // nil: every read is a Get
-	refresher Refresher
-	memory    *MemoryStore // nil: store is another. Exactly this type: what embeds one may do other things.
-	local     bool         // the store does no I/O: no deadline is made for it
+	config Config // defaults filled in; not written after NewManager
+	store  shelf
 
 	ring    *sign.Keyring // nil: unsigned
 	ids     ident.IdSource
@@ -60,12 +55,7 @@ func NewManager(config Config) (*Manager, error) {
 		return nil, err
 	}
 	c := config.withDefaults()
-	m := &Manager{config: c, store: c.Store}
-	m.swapper, _ = c.Store.(Swapper)
-	m.peeker, _ = c.Store.(Peeker)
-	m.refresher, _ = c.Store.(Refresher)
-	m.memory, _ = c.Store.(*MemoryStore)
-	_, m.local = c.Store.(Local)
+	m := &Manager{config: c, store: newShelf(c.Store)}
 	if !c.Cookie.DangerouslyUnsigned {
 		m.ring = sign.NewKeyring(c.Keys, c.Cookie.Name, c.Koa)
 	}
@@ -266,7 +256,7 @@ func statusOf(err error) int {
 
 // deadline returns a context for one phase at the store. A store without I/O needs none.
 func (m *Manager) deadline(parent context.Context) (context.Context, context.CancelFunc) {
-	if m.local {
+	if m.store.local {
 		return context.Background(), noCancel
 	}
 	return context.WithTimeout(parent, m.config.StoreTimeout)

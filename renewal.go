@@ -18,13 +18,13 @@ func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) erro
 	if err != nil {
 		return err
 	}
-	if m.swapper == nil {
-		if err := m.store.Set(ctx, st.id, next, life.ttl); err != nil {
+	if !m.store.atomic {
+		if _, err := m.store.swap(ctx, &st.id, nil, next, life.ttl); err != nil {
 			return err
 		}
-		return st.moved(next, m.store.Destroy(ctx, old))
+		return st.moved(next, m.store.destroy(ctx, &old))
 	}
-	there, err := m.swapper.Swap(ctx, st.id, nil, next, life.ttl)
+	there, err := m.store.swap(ctx, &st.id, nil, next, life.ttl)
 	if err == nil && there != next {
 		return &handlerError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
 	}
@@ -36,7 +36,7 @@ func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) erro
 		return err
 	}
 	err = st.contend(ctx, &old, func(ctx context.Context, _ *record.Record) (bool, error) {
-		there, err := m.swapper.Swap(ctx, old, current, tombstone, tombstoneTTL)
+		there, err := m.store.swap(ctx, &old, current, tombstone, tombstoneTTL)
 		switch {
 		case err != nil:
 			return true, err
@@ -51,14 +51,14 @@ func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) erro
 		if err != nil {
 			return true, err
 		}
-		if there, err = m.swapper.Swap(ctx, st.id, next, merged, life.ttl); err == nil && there != merged {
+		if there, err = m.store.swap(ctx, &st.id, next, merged, life.ttl); err == nil && there != merged {
 			err = ErrNotFound
 		}
 		next = merged
 		return false, err
 	})
 	if err != nil {
-		_ = m.store.Destroy(ctx, st.id) // Nobody has heard of this id; if it stays, it ends with its TTL.
+		_ = m.store.destroy(ctx, &st.id) // Nobody has heard of this id; if it stays, it ends with its TTL.
 	}
 	return st.moved(next, err)
 }

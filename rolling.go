@@ -87,8 +87,5 @@ func (st *state) touch(ctx context.Context, life span) (winner *record.Record, e
 	default:
 		return nil, err
 	}
-	if m.swapper == nil {
-		return next, m.store.Set(ctx, st.id, next, life.ttl)
-	}
-	return m.swapper.Swap(ctx, st.id, st.record, next, life.ttl)
+	return m.store.swap(ctx, &st.id, st.record, next, life.ttl)
 }

@@ -132,7 +132,7 @@ func (st *state) bind(ctx *fasthttp.RequestCtx, c *fiber.Ctx, outer *state) {
 	if st.signed {
 		life |= lifeTouched
 		st.at = now(ctx)
-		if c != nil && !st.m.local {
+		if c != nil && !st.m.store.local {
 			st.base = c.UserContext()
 		}
 	}
@@ -195,7 +195,7 @@ func (st *state) await() {
 // now, does not stop it.
 func (st *state) phase() (context.Context, context.CancelFunc) {
 	parent := st.parent()
-	if !st.m.local { // To say so costs an allocation.
+	if !st.m.store.local { // To say so costs an allocation.
 		parent = context.WithoutCancel(parent)
 	}
 	return st.m.deadline(parent)

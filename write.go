@@ -171,7 +171,7 @@ func (st *state) take(key string) (string, bool, error) {
 	if record.IsReserved(key) {
 		return "", false, ErrReserved
 	}
-	if st.m.swapper == nil {
+	if !st.m.store.atomic {
 		return "", false, ErrUnsupported
 	}
 	if err := st.load(); err != nil {
@@ -217,7 +217,7 @@ func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 		if err != nil {
 			return true, err
 		}
-		current, err := st.m.swapper.Swap(ctx, *id, r, next, st.m.remaining(time.Now(), r.EndsMS()))
+		current, err := st.m.store.swap(ctx, id, r, next, st.m.remaining(time.Now(), r.EndsMS()))
 		if err != nil {
 			return true, err
 		}
@@ -244,7 +244,7 @@ func (st *state) refresh() error {
 	if st.fate != fateKeep || !st.signed || (st.record != nil && st.id != *st.presented()) {
 		return nil // Not the session that was presented: nobody else has seen it.
 	}
-	if !st.loaded && st.m.refresher == nil {
+	if !st.loaded && !st.m.store.cached {
 		return st.load()
 	}
 	had := st.record != nil
@@ -274,8 +274,5 @@ func (st *state) refresh() error {
 func (st *state) getFresh(id *ident.ID) (*record.Record, error) {
 	ctx, cancel := st.m.deadline(st.parent())
 	defer cancel()
-	if st.m.refresher != nil {
-		return st.m.refresher.Refresh(ctx, *id)
-	}
-	return st.m.store.Get(ctx, *id)
+	return st.m.store.refresh(ctx, id)
 }
