@@ -266,7 +266,7 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 	}
 	current := before
 	return st.contend(ctx, &st.id, func(ctx context.Context, newest *record.Record) (bool, error) {
-		if newest != nil && before != nil && !sameBytes(before, newest) {
+		if newest != nil && before != nil && !record.Equal(before, newest) {
 			current = newest
 		}
 		next, life, err := st.build(current, at, ttl)

@@ -91,7 +91,7 @@ func (ws *watches) add(ctx context.Context, id ident.ID, w *watcher) (stop func(
 	defer ws.mu.Unlock()
 	if !sw.underWay {
 		// What the others have missed until now this look has seen: they must hear of it before it is taken for old.
-		missed := len(sw.told) > 1 && (sw.lost || !sameRecord(r, sw.last) || !ws.poll && sw.blind(ws.mono(time.Now())))
+		missed := len(sw.told) > 1 && (sw.lost || !record.Equal(r, sw.last) || !ws.poll && sw.blind(ws.mono(time.Now())))
 		sw.lease, sw.last = l, r
 		if missed || l == nil && !ws.poll { // or it changed during the look
 			sw.stale = true
@@ -207,7 +207,7 @@ func (ws *watches) lookAt(sw *redisWatch, tell bool) {
 		tell = tell || !sw.lost
 		sw.lost, sw.lease = true, nil
 	} else {
-		tell = tell || sw.lost || ws.poll && !sameRecord(r, sw.last)
+		tell = tell || sw.lost || ws.poll && !record.Equal(r, sw.last)
 		sw.lost, sw.lease, sw.last = false, l, r
 		sw.stale = sw.stale || l == nil && !ws.poll // it changed during the look
 	}
@@ -228,11 +228,4 @@ func (ws *watches) lookAt(sw *redisWatch, tell bool) {
 			w.changed()
 		}
 	}
-}
-
-func sameRecord(a, b *record.Record) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.JSON() == b.JSON()
 }

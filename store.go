@@ -71,7 +71,7 @@ type Local interface {
 // The errors a caller may want to branch on. Compare with errors.Is.
 var (
 	// ErrNotFound: the store holds nothing under this id, or it has expired.
-	ErrNotFound = errors.New("sess: session not found")
+	ErrNotFound = record.ErrNotFound
 
 	// ErrConflict: others changed the session again and again until StoreTimeout passed; nothing was stored.
 	ErrConflict = errors.New("sess: conflict: the session kept changing until the deadline; nothing was stored")

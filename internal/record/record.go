@@ -188,6 +188,11 @@ func (r *Record) LogValue() slog.Value {
 	return slog.StringValue(r.GoString())
 }
 
+// Equal reports whether a and b are both nil, or have equal bytes.
+func Equal(a, b *Record) bool {
+	return a == b || a != nil && b != nil && a.JSON() == b.JSON()
+}
+
 // isReserved reports whether name belongs to the session layer.
 func IsReserved(name string) bool { return name == cookieMember || name == headerMember }
 
@@ -200,6 +205,9 @@ func instant(ms int64) time.Time {
 }
 
 var (
+	// ErrNotFound: the store holds nothing under this id, or it has expired.
+	ErrNotFound = errors.New("sess: session not found")
+
 	// ErrCorrupt: what is kept under this id is not a record: not a JSON object, not valid, a member twice, too deep
 	// or too large.
 	ErrCorrupt = errors.New("sess: record is corrupt")

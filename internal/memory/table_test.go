@@ -1,4 +1,4 @@
-package sess
+package memory
 
 import (
 	"fmt"

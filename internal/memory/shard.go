@@ -1,4 +1,4 @@
-package sess
+package memory
 
 import (
 	"github.com/fibersess/sess/internal/ident"
@@ -64,17 +64,12 @@ func (sh *shard) swap(hash uint32, id *ident.ID, old, next *record.Record, life 
 	}
 	switch {
 	case current == nil && old != nil:
-		return nil, ErrNotFound
-	case current != nil && !sameBytes(old, current):
+		return nil, record.ErrNotFound
+	case current != nil && !record.Equal(old, current):
 		return current, nil
 	}
 	sh.put(i, ok, hash, id, next, life, ev)
 	return next, nil
-}
-
-// sameBytes reports whether old, which may be nil, has the bytes of current.
-func sameBytes(old, current *record.Record) bool {
-	return old == current || old != nil && old.JSON() == current.JSON()
 }
 
 // put keeps next under id, which is at place i if ok; or, if next is nil or has expired, nothing.

@@ -1,4 +1,4 @@
-package sess
+package memory
 
 import (
 	"github.com/fibersess/sess/internal/ident"

@@ -1,0 +1,175 @@
+package memory
+
+import (
+	"context"
+	"hash/maphash"
+	"sync/atomic"
+	"time"
+
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
+)
+
+// Store is what the root's MemoryStore consists of.
+type Store struct {
+	seed    maphash.Seed // nobody outside can choose ids that collide
+	shift   uint         // the shard of a hash is hash >> shift
+	shards  []shard
+	onEvict func(ident.ID)
+}
+
+// maxShards and minPerShard bound how a store is divided: enough shards that requests seldom wait for one another,
+// and large ones, since they fill unevenly by a standard deviation of the root of their size.
+const (
+	maxShards   = 64
+	minPerShard = 4096
+)
+
+// New returns an empty store for at most maxSessions, which is positive. onEvict may be nil.
+func New(maxSessions int, onEvict func(ident.ID)) Store {
+	s := Store{seed: maphash.MakeSeed(), shift: 64, onEvict: onEvict}
+	n := 1
+	for n < maxShards && maxSessions/(2*n) >= minPerShard {
+		n *= 2
+		s.shift--
+	}
+	s.shards = make([]shard, n)
+	for i := range s.shards {
+		s.shards[i].max = maxSessions / n
+		if i < maxSessions%n {
+			s.shards[i].max++
+		}
+	}
+	return s
+}
+
+// Get returns the record kept under id, or [record.ErrNotFound]. It does not allocate.
+func (s *Store) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r, ok := s.Peek(&id, time.Now())
+	if !ok {
+		return nil, record.ErrNotFound
+	}
+	return r, nil
+}
+
+// Peek is Get at the instant now.
+func (s *Store) Peek(id *ident.ID, now time.Time) (*record.Record, bool) {
+	sh, hash := s.locate(id)
+	r := sh.get(hash, id, now.UnixMilli())
+	return r, r != nil
+}
+
+// Set keeps r under id for ttl, which is rounded up to a millisecond. A record whose ttl is zero or negative has
+// expired already: Set then only removes what is there. Where id is in the store, Set does not allocate.
+func (s *Store) Set(ctx context.Context, id ident.ID, r *record.Record, ttl time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	sh, hash := s.locate(&id)
+	var ev events
+	sh.set(hash, &id, r, newLifespan(time.Now(), ttl), &ev)
+	s.announce(&ev)
+	return nil
+}
+
+// Destroy removes what is kept under id.
+func (s *Store) Destroy(ctx context.Context, id ident.ID) error {
+	return s.Set(ctx, id, nil, 0)
+}
+
+// Swap does what [Swapper] says; a ttl that is not positive is treated as in Set. Where id is in the store, Swap does
+// not allocate.
+func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	sh, hash := s.locate(&id)
+	var ev events
+	current, err := sh.swap(hash, &id, old, next, newLifespan(time.Now(), ttl), &ev)
+	s.announce(&ev)
+	return current, err
+}
+
+// Watch calls changed, in a goroutine of its own, after each Set, Destroy and Swap that changed or renewed the session,
+// and after its eviction. It is also told when the store cleans an expired session up, which may be any time after the
+// end.
+func (s *Store) Watch(ctx context.Context, id ident.ID, changed func()) (stop func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	sh, _ := s.locate(&id)
+	w := &watch{id: id, changed: changed}
+	sh.watch(w)
+	return func() {
+		w.stopped.Store(true)
+		sh.unwatch(w)
+	}, nil
+}
+
+// Len returns how many sessions the store holds, expired ones that were not yet cleaned up included.
+func (s *Store) Len() int {
+	n := 0
+	for i := range s.shards {
+		n += s.shards[i].len()
+	}
+	return n
+}
+
+// locate returns the shard of id and the half of the hash that places it in there; the shard is chosen by the other
+// half.
+func (s *Store) locate(id *ident.ID) (*shard, uint32) {
+	h := maphash.Bytes(s.seed, id.Bytes())
+	return &s.shards[h>>s.shift], uint32(h)
+}
+
+// lifespan is the time of a write and the end of what it stores, in Unix milliseconds. The end is rounded up, and the
+// longest TTL, 292 years, is 9.2e12 ms: nothing overflows.
+type lifespan struct{ now, end int64 }
+
+func newLifespan(now time.Time, ttl time.Duration) lifespan {
+	t := now.Add(ttl)
+	end := t.UnixMilli()
+	if t.Nanosecond()%int(time.Millisecond) != 0 {
+		end++
+	}
+	if ttl <= 0 {
+		end = 0
+	}
+	return lifespan{now.UnixMilli(), end}
+}
+
+// events is what a write has to tell when its lock is released.
+type events struct {
+	evicted ident.ID // zero: none; a write evicts at most one
+	watches []*watch
+}
+
+func (s *Store) announce(ev *events) {
+	if ev.watches != nil {
+		tell(ev.watches)
+	}
+	if s.onEvict != nil && !ev.evicted.IsZero() {
+		s.onEvict(ev.evicted)
+	}
+}
+
+// watch is one call of Watch.
+type watch struct {
+	id      ident.ID
+	changed func()
+	stopped atomic.Bool
+}
+
+// tell calls the watchers from a goroutine of its own: the writer may hold locks that they want.
+func tell(watches []*watch) {
+	go func() {
+		for _, w := range watches {
+			if !w.stopped.Load() {
+				w.changed()
+			}
+		}
+	}()
+}
