@@ -109,3 +109,14 @@ func (c *nearCache) poison(s *nearShard, f *flight) {
 	delete(s.flights, f.id)
 	c.count.poisoned.Add(1)
 }
+
+// landed is closed when the flight has ended.
+func (f *flight) landed() <-chan struct{} { return f.done }
+
+// result returns what a flight that has ended brought, and the lease of it: nil if no change would be reported.
+func (f *flight) result() (*record.Record, *lease, error) {
+	if f.poisoned {
+		return f.rec, nil, f.err
+	}
+	return f.rec, f.lease, f.err
+}

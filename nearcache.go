@@ -309,3 +309,65 @@ func (c *nearCache) close() {
 		s.mu.Unlock()
 	}
 }
+
+// pushed counts a change that the server reported.
+func (c *nearCache) pushed() { c.count.pushes.Add(1) }
+
+// flushed counts the loss of all that was read on one connection.
+func (c *nearCache) flushed() { c.count.flushes.Add(1) }
+
+// nearStats has the fields of the root's RueidisStats, which says what they mean: each converts to the other.
+type nearStats struct {
+	Hits          uint64
+	Misses        uint64
+	Joined        uint64
+	Stale         uint64
+	Poisoned      uint64
+	Invalidations uint64
+	Flushes       uint64
+	Evicted       uint64
+
+	NearCache bool
+	Entries   int
+	Bytes     int64
+	InFlight  int
+}
+
+// addTo fills in all but InFlight.
+func (c *nearCache) addTo(stats *nearStats) {
+	stats.NearCache = true
+	stats.Misses = c.count.misses.Load()
+	stats.Joined = c.count.joined.Load()
+	stats.Stale = c.count.stale.Load()
+	stats.Poisoned = c.count.poisoned.Load()
+	stats.Invalidations = c.count.pushes.Load()
+	stats.Flushes = c.count.flushes.Load()
+	stats.Evicted = c.count.evicted.Load()
+	for i := range c.shards {
+		sh := &c.shards[i]
+		stats.Hits += sh.hits.Load()
+		sh.mu.Lock()
+		stats.Entries += sh.entries
+		stats.Bytes += sh.bytes
+		sh.mu.Unlock()
+	}
+}
+
+// chained counts the entries that a look-up can find, and underWay the flights: for tests.
+func (c *nearCache) chained() (n int) {
+	for i := range c.shards {
+		for j := range c.shards[i].buckets {
+			for e := c.shards[i].buckets[j].Load(); e != nil; e = e.next.Load() {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (c *nearCache) underWay() (n int) {
+	for i := range c.shards {
+		n += len(c.shards[i].flights)
+	}
+	return n
+}

@@ -20,7 +20,7 @@ type nearTest struct {
 }
 
 func newNearTest(t *testing.T, maxBytes int64) *nearTest {
-	s := newRueidisStore(rueidisSettings{prefix: "p:", nearBytes: maxBytes, maxStale: time.Second, inFlight: 1})
+	s := newRedisStore(redisSettings{prefix: "p:", nearBytes: maxBytes, maxStale: time.Second, inFlight: 1})
 	n := &nearTest{nearCache: s.cache, link: s.newLink(rueidis.CacheStoreOption{}).(*link), now: time.Now()}
 	n.beat()
 	return n
@@ -115,7 +115,7 @@ func TestNearCacheKeepsNothingWithoutAnEnd(t *testing.T) {
 func TestNearCacheKeepsNoMiss(t *testing.T) {
 	n := newNearTest(t, 1<<20)
 	id := numberedID(t, 1)
-	n.land(n.fly(t, id), nil, ErrNotFound, n.now)
+	n.land(n.fly(t, id), nil, record.ErrNotFound, n.now)
 	if f, first := n.join(id, n.now); !first {
 		t.Errorf("join after a read that found nothing: got %v, want a new flight", f)
 	}
@@ -185,9 +185,9 @@ func TestFlightIsPoisoned(t *testing.T) {
 			}
 			r := endingRecord(t, 10, n.now.Add(time.Hour))
 			n.land(f, r, nil, n.now)
-			<-f.done
-			if f.rec != r {
-				t.Errorf("record of who waited: got %v, want %v", f.rec, r)
+			<-f.landed()
+			if got, _, _ := f.result(); got != r {
+				t.Errorf("record of who waited: got %v, want %v", got, r)
 			}
 			n.wantPeek(t, id, nil, "after a poisoned flight")
 		})
@@ -237,7 +237,7 @@ func TestReadBehindAnOwnWriteIsKept(t *testing.T) {
 				want = nil
 			}
 			n.wantPeek(t, id, want, "of what was read behind a write")
-			if !before.poisoned || n.land(before, endingRecord(t, 5, n.now.Add(time.Hour)), nil, n.now) {
+			if leaseOf(before) != nil || n.land(before, endingRecord(t, 5, n.now.Add(time.Hour)), nil, n.now) {
 				t.Errorf("read from before the write: got it kept, want it poisoned")
 			}
 		})
@@ -268,7 +268,7 @@ func TestNearCacheStaysWithinItsBytes(t *testing.T) {
 		for i := range 20_000 {
 			n.read(t, numberedID(t, i), endingRecord(t, i%2000, n.now.Add(time.Hour)))
 		}
-		var stats RueidisStats
+		var stats nearStats
 		n.addTo(&stats)
 		if stats.Bytes > maxBytes {
 			t.Errorf("bytes in a cache of %d: got %d", maxBytes, stats.Bytes)
@@ -279,23 +279,16 @@ func TestNearCacheStaysWithinItsBytes(t *testing.T) {
 		if stats.Evicted == 0 && maxBytes < 1<<20 {
 			t.Errorf("evicted from a cache of %d: got 0, want more", maxBytes)
 		}
-		if got := n.countChained(); got != stats.Entries {
+		if got := n.chained(); got != stats.Entries {
 			t.Errorf("entries in the buckets: got %d, want the %d that are counted", got, stats.Entries)
 		}
 	}
 }
 
-// countChained counts the entries that a look-up can find.
-func (c *nearCache) countChained() int {
-	n := 0
-	for i := range c.shards {
-		for j := range c.shards[i].buckets {
-			for e := c.shards[i].buckets[j].Load(); e != nil; e = e.next.Load() {
-				n++
-			}
-		}
-	}
-	return n
+// lease returns the lease of a flight that has ended, or not yet begun to.
+func leaseOf(f *flight) *lease {
+	_, l, _ := f.result()
+	return l
 }
 
 func TestEvictionSparesWhatIsUsed(t *testing.T) {
@@ -321,13 +314,13 @@ func TestSweepRemovesWhatHasEnded(t *testing.T) {
 		n.read(t, numberedID(t, i), endingRecord(t, 10, n.now.Add(ends)))
 	}
 	n.now = n.now.Add(200 * time.Millisecond)
-	for i := range n.shards {
-		n.sweep(uint(i), n.now)
+	for i := range uint(64) {
+		n.sweep(i, n.now)
 	}
-	var stats RueidisStats
+	var stats nearStats
 	n.addTo(&stats)
-	if stats.Entries != 500 || n.countChained() != 500 {
-		t.Errorf("entries after the sweep: got %d counted and %d found, want 500", stats.Entries, n.countChained())
+	if stats.Entries != 500 || n.chained() != 500 {
+		t.Errorf("entries after the sweep: got %d counted and %d found, want 500", stats.Entries, n.chained())
 	}
 }
 
@@ -354,15 +347,13 @@ func TestNearCacheUnderRaces(t *testing.T) {
 		})
 	}
 	all.Wait()
-	var stats RueidisStats
+	var stats nearStats
 	n.addTo(&stats)
-	if got := n.countChained(); got != stats.Entries {
+	if got := n.chained(); got != stats.Entries {
 		t.Errorf("entries in the buckets: got %d, want the %d that are counted", got, stats.Entries)
 	}
-	for i := range n.shards {
-		if got := len(n.shards[i].flights); got != 0 {
-			t.Errorf("flights left in shard %d: got %d, want 0", i, got)
-		}
+	if got := n.underWay(); got != 0 {
+		t.Errorf("flights left: got %d, want 0", got)
 	}
 }
 
@@ -376,7 +367,7 @@ func TestPeekAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkNearCacheHit(b *testing.B) {
-	s := newRueidisStore(rueidisSettings{prefix: "p:", nearBytes: 64 << 20, maxStale: time.Hour, inFlight: 1})
+	s := newRedisStore(redisSettings{prefix: "p:", nearBytes: 64 << 20, maxStale: time.Hour, inFlight: 1})
 	l := s.newLink(rueidis.CacheStoreOption{}).(*link)
 	now := time.Now()
 	l.lease.Load().extend(int64(time.Hour))
@@ -394,7 +385,7 @@ func BenchmarkNearCacheHit(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for i := range b.N {
-				if _, ok := s.Peek(ids[i&(c.n-1)], now); !ok {
+				if _, ok := s.Peek(&ids[i&(c.n-1)], now); !ok {
 					b.Fatal("got no hit, want one")
 				}
 			}

@@ -2,14 +2,12 @@ package sess
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/gofiber/fiber/v2"
 	"github.com/redis/rueidis"
 )
 
@@ -24,19 +22,7 @@ import (
 // Writes are atomic on the server. Like all of Redis they are lost when a master fails before it has told its replica.
 //
 // A RueidisStore is safe for concurrent use. The zero RueidisStore is not useful: make one with [NewRueidisStore].
-type RueidisStore struct {
-	rueidisSettings
-	tracking
-	client     rueidis.Client
-	ownsClient bool
-	swap       *rueidis.Lua
-	swapSum    string // swap's SHA-1, by which the server knows it
-	read       *rueidis.Lua
-	slots      chan struct{} // one token for each command under way
-	done       chan struct{} // closed by Close
-	closing    sync.Once
-	beats      sync.WaitGroup
-}
+type RueidisStore struct{ store *redisStore }
 
 var (
 	_ Store     = (*RueidisStore)(nil)
@@ -44,6 +30,18 @@ var (
 	_ Peeker    = (*RueidisStore)(nil)
 	_ Refresher = (*RueidisStore)(nil)
 	_ Watcher   = (*RueidisStore)(nil)
+)
+
+// The reasons for which a store cannot be opened that a program may want to tell apart. Compare with errors.Is.
+var (
+	// ErrRedisVersion: the server is older than Redis 6.2, or does not say how old it is.
+	ErrRedisVersion = errRedisVersion
+
+	// ErrRedisReplica: the address is that of a replica, which takes no writes.
+	ErrRedisReplica = errRedisReplica
+
+	// ErrRedisAuth: the server does not accept the user name and password, or the user may not do what a store does.
+	ErrRedisAuth = errRedisAuth
 )
 
 // NewRueidisStore connects to Redis and returns a store with a near cache. It completes option, whose TLS, addresses,
@@ -60,7 +58,7 @@ func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*Rue
 	if option, err = settings.clientOption(option); err != nil {
 		return nil, err
 	}
-	return openRueidisStore(settings, option)
+	return faceOf(openRedis(settings, option))
 }
 
 // NewRueidisStoreFromClient returns a store on a client of the application's, which the store does not close. It has no
@@ -73,13 +71,14 @@ func NewRueidisStoreFromClient(client rueidis.Client, config ...RueidisConfig) (
 	if err != nil {
 		return nil, err
 	}
-	settings.nearBytes = 0
-	s := newRueidisStore(settings)
-	if err := s.examine(client); err != nil {
+	return faceOf(openOn(client, settings))
+}
+
+func faceOf(s *redisStore, err error) (*RueidisStore, error) {
+	if err != nil {
 		return nil, err
 	}
-	s.client = client
-	return s, nil
+	return &RueidisStore{s}, nil
 }
 
 func first(config []RueidisConfig) RueidisConfig {
@@ -89,205 +88,79 @@ func first(config []RueidisConfig) RueidisConfig {
 	return config[0]
 }
 
-// newRueidisStore returns a store that lacks its client.
-func newRueidisStore(settings rueidisSettings) *RueidisStore {
-	sum := sha1.Sum([]byte(swapScript))
-	s := &RueidisStore{
-		rueidisSettings: settings,
-		swap:            rueidis.NewLuaScript(swapScript),
-		swapSum:         hex.EncodeToString(sum[:]),
-		read:            rueidis.NewLuaScript(readScript),
-		slots:           make(chan struct{}, settings.inFlight),
-		done:            make(chan struct{}),
-	}
-	s.hold = settings.maxStale
-	s.connect = make(chan struct{}, 1)
-	if settings.nearBytes > 0 {
-		s.cache = newNearCache(settings.prefix, settings.nearBytes, settings.maxStale)
-	}
-	s.watches = newWatches(s)
-	return s
-}
-
 // Get returns the record kept under id, from the near cache if it is there.
-func (s *RueidisStore) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
-	r, _, err := s.look(ctx, id)
-	return r, err
+func (s *RueidisStore) Get(ctx context.Context, id ID) (*Record, error) {
+	r, err := s.store.Get(ctx, ident.ID(id))
+	return (*Record)(r), err
 }
 
 // Peek returns the record of id if the near cache holds it. now must be the present, or little before: what is served
 // is as old as MaxStale at now.
-func (s *RueidisStore) Peek(id ident.ID, now time.Time) (*record.Record, bool) {
-	if s.cache == nil {
-		return nil, false
-	}
-	return s.cache.peek(&id, now)
+func (s *RueidisStore) Peek(id ID, now time.Time) (*Record, bool) {
+	r, ok := s.store.Peek((*ident.ID)(&id), now)
+	return (*Record)(r), ok
 }
 
 // Refresh returns the record kept under id, which it asks the server for.
-func (s *RueidisStore) Refresh(ctx context.Context, id ident.ID) (*record.Record, error) {
-	r, err := run(ctx, s, "get", func(ctx context.Context) (*record.Record, error) {
-		return s.fetch(ctx, id)
-	})
-	if s.cache != nil {
-		switch {
-		case err == nil:
-			s.cache.agree(id, r.JSON())
-		case !unseen(err):
-			s.cache.invalidate(id)
-		}
-	}
-	return r, err
+func (s *RueidisStore) Refresh(ctx context.Context, id ID) (*Record, error) {
+	r, err := s.store.Refresh(ctx, ident.ID(id))
+	return (*Record)(r), err
 }
 
 // Set keeps r under id for ttl, whatever is there. The TTL is kept in milliseconds, rounded up.
-func (s *RueidisStore) Set(ctx context.Context, id ident.ID, r *record.Record, ttl time.Duration) error {
-	if ttl <= 0 {
-		return errTTL("set", ttl)
-	}
-	_, err := s.write(ctx, id, "set", func(ctx context.Context) (*record.Record, error) {
-		return r, s.retryUnsent(ctx, func() error {
-			return s.client.Do(ctx, s.client.B().Set().Key(s.key(id)).Value(r.JSON()).PxMilliseconds(millis(ttl)).Build()).Error()
-		})
-	})
-	return err
+func (s *RueidisStore) Set(ctx context.Context, id ID, r *Record, ttl time.Duration) error {
+	return s.store.Set(ctx, ident.ID(id), (*record.Record)(r), ttl)
 }
 
 // Destroy removes what is kept under id.
-func (s *RueidisStore) Destroy(ctx context.Context, id ident.ID) error {
-	_, err := s.write(ctx, id, "destroy", func(ctx context.Context) (*record.Record, error) {
-		return nil, s.retryUnsent(ctx, func() error {
-			return s.client.Do(ctx, s.client.B().Del().Key(s.key(id)).Build()).Error()
-		})
-	})
-	return err
+func (s *RueidisStore) Destroy(ctx context.Context, id ID) error {
+	return s.store.Destroy(ctx, ident.ID(id))
 }
 
 // Swap replaces old by next in one atomic step among all who write to the same server, as [Swapper] says.
-func (s *RueidisStore) Swap(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
-	if next != nil && ttl <= 0 {
-		return nil, errTTL("swap", ttl)
-	}
-	if old == nil && next == nil {
-		return nil, errNothingToSwap
-	}
-	if s.cache != nil && !s.koa && old != nil && next != nil { // Beside Koa the end of a record is known to the server alone.
-		e, err := run(ctx, s, "swap", func(ctx context.Context) (exchanged, error) {
-			return s.exchange(ctx, id, old, next, ttl)
-		})
-		if !e.kept {
-			s.cache.invalidate(id)
-		}
-		return e.current, err
-	}
-	return s.write(ctx, id, "swap", func(ctx context.Context) (*record.Record, error) {
-		if old == nil {
-			return s.create(ctx, id, next, ttl)
-		}
-		return s.replace(ctx, id, old, next, ttl)
-	})
+func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (*Record, error) {
+	r, err := s.store.Swap(ctx, ident.ID(id), (*record.Record)(old), (*record.Record)(next), ttl)
+	return (*Record)(r), err
 }
 
 // Watch calls changed when the record of id may have changed, as [Watcher] says: when the server reports it, and when
 // the connection to the server was lost. Without a near cache it asks the server at the interval MaxStale.
-func (s *RueidisStore) Watch(ctx context.Context, id ident.ID, changed func()) (stop func(), err error) {
-	select {
-	case <-s.done:
-		return nil, failure("watch", ErrClosed)
-	default:
-	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	return s.watches.add(ctx, id, &watcher{changed: changed})
+func (s *RueidisStore) Watch(ctx context.Context, id ID, changed func()) (stop func(), err error) {
+	return s.store.Watch(ctx, ident.ID(id), changed)
 }
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way
 // for as long as a dead connection takes to be noticed. What is called later returns [ErrClosed].
-func (s *RueidisStore) Close() error {
-	s.closing.Do(func() {
-		close(s.done)
-		if s.cache != nil {
-			s.cache.close()
-		}
-		if s.ownsClient {
-			s.client.Close()
-		}
-		for range cap(s.slots) {
-			s.slots <- struct{}{}
-		}
-		s.beats.Wait()
-		s.watches.run.Wait()
-	})
-	return nil
+func (s *RueidisStore) Close() error { return s.store.Close() }
+
+// Storage returns a fiber.Storage on the connections of s, for Fiber's own middleware: csrf, limiter, cache,
+// idempotency. Every key gets the prefix, which keeps these apart from each other and from the sessions; it panics if
+// the prefix is empty, or if it begins with that of the sessions or the other way round.
+//
+// Each call has a second. Close does nothing, since the connections are the store's; Reset removes what is under the
+// prefix and nothing else, in steps, so what is set meanwhile may stay.
+func (s *RueidisStore) Storage(prefix string) fiber.Storage { return s.store.storage(prefix) }
+
+// Stats returns what the store has done since it was opened, and what it holds.
+func (s *RueidisStore) Stats() RueidisStats { return RueidisStats(s.store.counters()) }
+
+// RueidisStats are counters of a [RueidisStore]; all but the last four only grow.
+type RueidisStats struct {
+	Hits          uint64 // reads served from the near cache
+	Misses        uint64 // reads that asked the server
+	Joined        uint64 // reads that waited for the answer to another one's
+	Stale         uint64 // records found in the near cache but not served: ended, or from a connection without a lease
+	Poisoned      uint64 // answers not kept because the record changed, or may have, while they were under way
+	Invalidations uint64 // changes that the server reported
+	Flushes       uint64 // times a connection was lost or the server forgot what was read on it
+	Evicted       uint64 // records removed to make room
+
+	NearCache bool  // whether there is a near cache
+	Entries   int   // records in the near cache
+	Bytes     int64 // their size
+	InFlight  int   // commands under way
 }
 
-// look returns the record of id, and the lease under which the server reports changes of it, nil if it does not.
-func (s *RueidisStore) look(ctx context.Context, id ident.ID) (*record.Record, *lease, error) {
-	if s.cache == nil {
-		r, err := s.Refresh(ctx, id)
-		return r, nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, nil, failure("get", err)
-	}
-	if r, l, ok := s.cache.get(&id, time.Now()); ok {
-		return r, l, nil
-	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	for again := false; ; {
-		f, first := s.cache.join(id, time.Now())
-		if first {
-			s.fly(ctx, f)
-		}
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return nil, nil, failure("get", ctx.Err())
-		}
-		if ctx.Err() == nil && (isContext(f.err) || !first && !again && unanswered(f.err)) {
-			again = true
-			continue // it ended with the deadline of whoever made the flight, or with that one's last try before it
-		}
-		if f.poisoned {
-			return f.rec, nil, f.err
-		}
-		return f.rec, f.lease, f.err
-	}
-}
-
-// unanswered reports whether err says that no server has answered.
-func unanswered(err error) bool {
-	var told *RedisError
-	return unseen(err) && !errors.As(err, &told) && !errors.Is(err, ErrClosed)
-}
-
-// fly makes the flight f: one tracked read, under the deadline of its first reader.
-func (s *RueidisStore) fly(ctx context.Context, f *flight) {
-	if err := s.acquire(ctx); err != nil {
-		s.cache.land(f, nil, failure("get", err), time.Now())
-		return
-	}
-	go func() {
-		defer s.release()
-		r, err := s.fetchTracked(lasting{ctx}, f.id)
-		s.cache.land(f, r, failure("get", err), time.Now())
-	}()
-}
-
-// write runs a command that may change id's record. When it returns, whatever the outcome, the near cache has forgotten
-// what was read before. What a command changes that was given up is reported like the change of somebody else.
-func (s *RueidisStore) write(ctx context.Context, id ident.ID, op string, f func(ctx context.Context) (*record.Record, error)) (*record.Record, error) {
-	if s.cache != nil {
-		defer s.cache.invalidate(id)
-	}
-	return run(ctx, s, op, f)
-}
-
-func (s *RueidisStore) key(id ident.ID) string {
-	b := make([]byte, 0, len(defaultPrefix)+ident.MaxIDLen)
-	return string(id.AppendTo(append(b, s.prefix...)))
-}
-
-// millis returns ttl in milliseconds, rounded up.
-func millis(ttl time.Duration) int64 { return int64((ttl-1)/time.Millisecond) + 1 }
+// RedisError is an error that a Redis server replied. Its text, which may quote a key, is not kept. Its field Op says what
+// was done: get, set, swap, destroy, connect; and Code is the first word of the reply: OOM, READONLY, NOPERM.
+type RedisError = replyError

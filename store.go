@@ -89,5 +89,5 @@ var (
 	ErrCommitted = errors.New("sess: committed: the session was already saved; call Save to store this change")
 
 	// ErrClosed: the store was closed.
-	ErrClosed = errors.New("sess: store is closed")
+	ErrClosed = record.ErrClosed
 )

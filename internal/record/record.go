@@ -208,6 +208,9 @@ var (
 	// ErrNotFound: the store holds nothing under this id, or it has expired.
 	ErrNotFound = errors.New("sess: session not found")
 
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("sess: store is closed")
+
 	// ErrCorrupt: what is kept under this id is not a record: not a JSON object, not valid, a member twice, too deep
 	// or too large.
 	ErrCorrupt = errors.New("sess: record is corrupt")

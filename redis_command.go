@@ -23,7 +23,7 @@ const opTimeout = time.Second
 // does not always obey a context: it waits for a connection that is being made, and for room in a full ring. And a
 // command that was given up is under way until the server has answered or the connection is dead; it keeps its slot
 // for so long, so that the ring never fills.
-func run[T any](ctx context.Context, s *RueidisStore, op string, f func(ctx context.Context) (T, error)) (T, error) {
+func run[T any](ctx context.Context, s *redisStore, op string, f func(ctx context.Context) (T, error)) (T, error) {
 	type outcome struct {
 		v   T
 		err error
@@ -72,13 +72,13 @@ type lasting struct{ context.Context }
 
 func (lasting) Done() <-chan struct{} { return nil }
 
-func (s *RueidisStore) acquire(ctx context.Context) error {
+func (s *redisStore) acquire(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	select {
 	case <-s.done:
-		return ErrClosed
+		return record.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	case s.slots <- struct{}{}:
@@ -86,13 +86,13 @@ func (s *RueidisStore) acquire(ctx context.Context) error {
 	select {
 	case <-s.done:
 		s.release()
-		return ErrClosed
+		return record.ErrClosed
 	default:
 		return nil
 	}
 }
 
-func (s *RueidisStore) release() { <-s.slots }
+func (s *redisStore) release() { <-s.slots }
 
 // swapScript compares what is there with ARGV[1] and, if they are equal, deletes it, or gives it the TTL ARGV[2] in
 // milliseconds, or replaces it by ARGV[3] with that TTL. It returns 1 when that is done, nil if nothing is there, and
@@ -115,7 +115,7 @@ return other and {other, redis.call('PTTL', KEYS[1])}`
 const readScript = `return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}`
 
 // create is Swap where nothing must be there.
-func (s *RueidisStore) create(ctx context.Context, id ident.ID, next *record.Record, ttl time.Duration) (*record.Record, error) {
+func (s *redisStore) create(ctx context.Context, id ident.ID, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	for {
 		err := s.retryUnsent(ctx, func() error {
 			return s.client.Do(ctx, s.client.B().Set().Key(s.key(id)).Value(next.JSON()).Nx().PxMilliseconds(millis(ttl)).Build()).Error()
@@ -124,7 +124,7 @@ func (s *RueidisStore) create(ctx context.Context, id ident.ID, next *record.Rec
 			return next, err
 		}
 		current, err := s.fetch(ctx, id)
-		if err != ErrNotFound {
+		if err != record.ErrNotFound {
 			return current, err
 		}
 		// What was there has gone meanwhile.
@@ -132,7 +132,7 @@ func (s *RueidisStore) create(ctx context.Context, id ident.ID, next *record.Rec
 }
 
 // replace is Swap where old must be there.
-func (s *RueidisStore) replace(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
+func (s *redisStore) replace(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	sent := time.Now()
 	err := s.retryUnsent(ctx, func() error {
@@ -152,7 +152,7 @@ type exchanged struct {
 // exchange is replace, which in the same round trip reads the key again, such that the server will report a change of
 // it: so the near cache need not ask for what this node has written. Where the script surely did nothing replace tries
 // again.
-func (s *RueidisStore) exchange(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (exchanged, error) {
+func (s *redisStore) exchange(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (exchanged, error) {
 	sent := time.Now()
 	f := s.cache.begin(id, sent)
 	key := s.key(id)
@@ -190,9 +190,9 @@ func swapArgs(old, next *record.Record, ttl time.Duration) []string {
 }
 
 // swapped returns what Swap does, of the reply of swapScript, which was sent at the given instant.
-func (s *RueidisStore) swapped(reply rueidis.RedisResult, err error, next *record.Record, sent time.Time) (*record.Record, error) {
+func (s *redisStore) swapped(reply rueidis.RedisResult, err error, next *record.Record, sent time.Time) (*record.Record, error) {
 	if rueidis.IsRedisNil(err) {
-		return nil, ErrNotFound
+		return nil, record.ErrNotFound
 	}
 	if err != nil {
 		return nil, err
@@ -204,7 +204,7 @@ func (s *RueidisStore) swapped(reply rueidis.RedisResult, err error, next *recor
 }
 
 // fetch reads a record from the server.
-func (s *RueidisStore) fetch(ctx context.Context, id ident.ID) (*record.Record, error) {
+func (s *redisStore) fetch(ctx context.Context, id ident.ID) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	sent := time.Now()
 	err := s.retry(ctx, func() error {
@@ -218,7 +218,7 @@ func (s *RueidisStore) fetch(ctx context.Context, id ident.ID) (*record.Record, 
 	})
 	switch {
 	case rueidis.IsRedisNil(err):
-		return nil, ErrNotFound
+		return nil, record.ErrNotFound
 	case err != nil:
 		return nil, err
 	case s.koa:
@@ -229,7 +229,7 @@ func (s *RueidisStore) fetch(ctx context.Context, id ident.ID) (*record.Record, 
 }
 
 // fetchTracked reads a record such that the server will report a change of it.
-func (s *RueidisStore) fetchTracked(ctx context.Context, id ident.ID) (*record.Record, error) {
+func (s *redisStore) fetchTracked(ctx context.Context, id ident.ID) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	var sent time.Time
 	err := s.retry(ctx, func() error {
@@ -243,7 +243,7 @@ func (s *RueidisStore) fetchTracked(ctx context.Context, id ident.ID) (*record.R
 	})
 	switch {
 	case rueidis.IsRedisNil(err):
-		return nil, ErrNotFound
+		return nil, record.ErrNotFound
 	case err != nil:
 		return nil, err
 	}
@@ -257,7 +257,7 @@ func (s *RueidisStore) fetchTracked(ctx context.Context, id ident.ID) (*record.R
 }
 
 // parsePair returns the record of a reply that is a value and its TTL in milliseconds, asked for at sent.
-func (s *RueidisStore) parsePair(reply rueidis.RedisResult, sent time.Time) (*record.Record, error) {
+func (s *redisStore) parsePair(reply rueidis.RedisResult, sent time.Time) (*record.Record, error) {
 	pair, err := reply.ToArray()
 	if err != nil {
 		return nil, err
@@ -275,7 +275,7 @@ func (s *RueidisStore) parsePair(reply rueidis.RedisResult, sent time.Time) (*re
 
 func parseReply(json string, err error) (*record.Record, error) {
 	if rueidis.IsRedisNil(err) {
-		return nil, ErrNotFound
+		return nil, record.ErrNotFound
 	}
 	if err != nil {
 		return nil, err
@@ -284,7 +284,7 @@ func parseReply(json string, err error) (*record.Record, error) {
 }
 
 // retry calls f, which only reads, until it succeeds, fails for a reason that will last, or ctx is about to end.
-func (s *RueidisStore) retry(ctx context.Context, f func() error) error {
+func (s *redisStore) retry(ctx context.Context, f func() error) error {
 	return s.retryIf(ctx, f, func(err error) bool {
 		code, replied := errorCode(err)
 		return replied && slices.Contains(passingCodes, code) || !replied
@@ -292,7 +292,7 @@ func (s *RueidisStore) retry(ctx context.Context, f func() error) error {
 }
 
 // retryUnsent is retry for what writes: only when the server surely did nothing.
-func (s *RueidisStore) retryUnsent(ctx context.Context, f func() error) error {
+func (s *redisStore) retryUnsent(ctx context.Context, f func() error) error {
 	return s.retryIf(ctx, f, didNothing)
 }
 
@@ -317,7 +317,7 @@ const (
 	maxPause   = 64 * time.Millisecond
 )
 
-func (s *RueidisStore) retryIf(ctx context.Context, f func() error, passing func(error) bool) error {
+func (s *redisStore) retryIf(ctx context.Context, f func() error, passing func(error) bool) error {
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		err := f()
 		if err == nil || rueidis.IsRedisNil(err) || isContext(err) || ctx.Err() != nil || !passing(err) {
@@ -328,7 +328,7 @@ func (s *RueidisStore) retryIf(ctx context.Context, f func() error, passing func
 		}
 		select {
 		case <-s.done:
-			return ErrClosed
+			return record.ErrClosed
 		case <-time.After(pause):
 		}
 	}
@@ -338,13 +338,13 @@ func isContext(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// RedisError is an error that a Redis server replied. Its text, which may quote a key, is not kept.
-type RedisError struct {
+// replyError is the root's RedisError.
+type replyError struct {
 	Op   string // what was done: get, set, swap, destroy, connect
 	Code string // the first word of the reply: OOM, READONLY, NOPERM
 }
 
-func (e *RedisError) Error() string {
+func (e *replyError) Error() string {
 	return fmt.Sprintf("sess: redis %s: the server replied %s", e.Op, e.Code)
 }
 
@@ -359,21 +359,21 @@ func errTTL(op string, ttl time.Duration) error {
 
 // failure returns what a caller is told of err.
 func failure(op string, err error) error {
-	if err == nil || err == ErrNotFound {
+	if err == nil || err == record.ErrNotFound {
 		return err
 	}
-	var told *RedisError
+	var told *replyError
 	switch {
 	case errors.As(err, &told):
 		return err
 	case errors.Is(err, rueidis.ErrClosing):
-		err = ErrClosed
+		err = record.ErrClosed
 	}
 	if code, ok := errorCode(err); ok {
 		if code == "WRONGTYPE" {
 			return fmt.Errorf("sess: redis %s: %w: the key holds no string", op, record.ErrCorrupt)
 		}
-		return &RedisError{Op: op, Code: code}
+		return &replyError{Op: op, Code: code}
 	}
 	return fmt.Errorf("sess: redis %s: %w", op, err)
 }

@@ -11,16 +11,11 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// The reasons for which a store cannot be opened that a program may want to tell apart. Compare with errors.Is.
+// The reasons for which a store cannot be opened, as the root says them.
 var (
-	// ErrRedisVersion: the server is older than Redis 6.2, or does not say how old it is.
-	ErrRedisVersion = errors.New("sess: redis version: got less than 6.2; want 6.2 or later")
-
-	// ErrRedisReplica: the address is that of a replica, which takes no writes.
-	ErrRedisReplica = errors.New("sess: redis role: got a replica; want the master's address, or Sentinels or a cluster that know it")
-
-	// ErrRedisAuth: the server does not accept the user name and password, or the user may not do what a store does.
-	ErrRedisAuth = errors.New("sess: redis auth: got a refusal; want a user and password that may read and write the keys of the store")
+	errRedisVersion = errors.New("sess: redis version: got less than 6.2; want 6.2 or later")
+	errRedisReplica = errors.New("sess: redis role: got a replica; want the master's address, or Sentinels or a cluster that know it")
+	errRedisAuth    = errors.New("sess: redis auth: got a refusal; want a user and password that may read and write the keys of the store")
 )
 
 const (
@@ -41,11 +36,11 @@ var (
 	errNoReports    = errors.New("the server does not report changes")
 )
 
-// openRueidisStore connects a store. Where the server cannot report changes it does so again, without near cache.
-func openRueidisStore(settings rueidisSettings, option rueidis.ClientOption) (*RueidisStore, error) {
+// openRedis connects a store. Where the server cannot report changes it does so again, without near cache.
+func openRedis(settings redisSettings, option rueidis.ClientOption) (*redisStore, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	s := newRueidisStore(settings)
+	s := newRedisStore(settings)
 	if s.cache != nil {
 		option.NewCacheStoreFn = s.newLink
 	}
@@ -58,7 +53,7 @@ func openRueidisStore(settings rueidisSettings, option rueidis.ClientOption) (*R
 	}
 	settings.nearBytes = 0
 	option.DisableCache, option.NewCacheStoreFn = true, nil
-	s = newRueidisStore(settings)
+	s = newRedisStore(settings)
 	if err := s.open(ctx, option); err != nil {
 		return nil, err
 	}
@@ -68,7 +63,7 @@ func openRueidisStore(settings rueidisSettings, option rueidis.ClientOption) (*R
 }
 
 // open connects, examines what it finds and starts the heartbeats. If it fails it leaves nothing behind.
-func (s *RueidisStore) open(ctx context.Context, option rueidis.ClientOption) error {
+func (s *redisStore) open(ctx context.Context, option rueidis.ClientOption) error {
 	client, err := newClient(ctx, option)
 	if err != nil {
 		return connectFailure(err)
@@ -87,6 +82,17 @@ func (s *RueidisStore) open(ctx context.Context, option rueidis.ClientOption) er
 	}
 	s.beats.Go(s.heartbeats)
 	return nil
+}
+
+// openOn returns a store on a client of the application's, without near cache.
+func openOn(client rueidis.Client, settings redisSettings) (*redisStore, error) {
+	settings.nearBytes = 0
+	s := newRedisStore(settings)
+	if err := s.examine(client); err != nil {
+		return nil, err
+	}
+	s.client = client
+	return s, nil
 }
 
 // newClient makes a client under the deadline of ctx, which rueidis does not ask for. One that comes too late is closed.
@@ -125,7 +131,7 @@ func connectFailure(err error) error {
 	}
 	switch code, _ := errorCode(err); code {
 	case "WRONGPASS", "NOAUTH", "NOPERM":
-		return fmt.Errorf("%w (%s)", ErrRedisAuth, code)
+		return fmt.Errorf("%w (%s)", errRedisAuth, code)
 	default:
 		return failure("connect", err)
 	}
@@ -144,14 +150,14 @@ func greeting(reply rueidis.RedisMessage) (g greeted, err error) {
 		return g, err
 	}
 	if _, err := fmt.Sscanf(fields["version"], "%d.%d", &g.major, &g.minor); err != nil {
-		return g, ErrRedisVersion
+		return g, errRedisVersion
 	}
 	g.role = fields["role"]
 	return g, nil
 }
 
 // examine checks each server of the client that answers: its version, and unless others will do, its role.
-func (s *RueidisStore) examine(client rueidis.Client) error {
+func (s *redisStore) examine(client rueidis.Client) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	var unreachable error
@@ -163,7 +169,7 @@ func (s *RueidisStore) examine(client rueidis.Client) error {
 			continue
 		}
 		if code, _ := errorCode(err); code == "ERR" || code == "NOPROTO" { // Redis before 6.0
-			return ErrRedisVersion
+			return errRedisVersion
 		}
 		if err != nil {
 			return connectFailure(err)
@@ -173,9 +179,9 @@ func (s *RueidisStore) examine(client rueidis.Client) error {
 		case err != nil:
 			return err
 		case g.major < 6 || g.major == 6 && g.minor < 2:
-			return fmt.Errorf("%w (%d.%d)", ErrRedisVersion, g.major, g.minor)
+			return fmt.Errorf("%w (%d.%d)", errRedisVersion, g.major, g.minor)
 		case g.role != roleMaster && client.Mode() == rueidis.ClientModeStandalone:
-			return ErrRedisReplica
+			return errRedisReplica
 		}
 		answered = true
 	}
@@ -187,7 +193,7 @@ func (s *RueidisStore) examine(client rueidis.Client) error {
 
 // selfTest checks that a change made on another connection is reported on the one that read: some managed servers and
 // proxies accept the command that asks for it, and then never report anything. The error is errNoReports if so.
-func (s *RueidisStore) selfTest(ctx context.Context) error {
+func (s *redisStore) selfTest(ctx context.Context) error {
 	// No id holds a space: this is nobody's key.
 	p := &probe{key: s.prefix + "self test " + rand.Text(), seen: make(chan struct{}, 1)}
 	s.probe.Store(p)
@@ -222,7 +228,7 @@ func (s *RueidisStore) selfTest(ctx context.Context) error {
 // heartbeats asks every server four times per MaxStale whether it is there and a master, which extends the leases of
 // the near cache, and at once when a connection was made. Each time it also clears a part of the cache of what has
 // ended.
-func (s *RueidisStore) heartbeats() {
+func (s *redisStore) heartbeats() {
 	tick := time.NewTicker(s.maxStale / 4)
 	defer tick.Stop()
 	beating := new(sync.Map) // addresses of servers that have not answered yet
@@ -247,9 +253,9 @@ func (s *RueidisStore) heartbeats() {
 	}
 }
 
-// Stats returns what the store has done since it was opened, and what it holds.
-func (s *RueidisStore) Stats() RueidisStats {
-	stats := RueidisStats{InFlight: len(s.slots)}
+// counters returns what Stats does.
+func (s *redisStore) counters() nearStats {
+	stats := nearStats{InFlight: len(s.slots)}
 	select {
 	case <-s.done: // Close keeps all slots
 		stats.InFlight = 0
@@ -259,40 +265,4 @@ func (s *RueidisStore) Stats() RueidisStats {
 		s.cache.addTo(&stats)
 	}
 	return stats
-}
-
-// RueidisStats are counters of a [RueidisStore]; all but the last four only grow.
-type RueidisStats struct {
-	Hits          uint64 // reads served from the near cache
-	Misses        uint64 // reads that asked the server
-	Joined        uint64 // reads that waited for the answer to another one's
-	Stale         uint64 // records found in the near cache but not served: ended, or from a connection without a lease
-	Poisoned      uint64 // answers not kept because the record changed, or may have, while they were under way
-	Invalidations uint64 // changes that the server reported
-	Flushes       uint64 // times a connection was lost or the server forgot what was read on it
-	Evicted       uint64 // records removed to make room
-
-	NearCache bool  // whether there is a near cache
-	Entries   int   // records in the near cache
-	Bytes     int64 // their size
-	InFlight  int   // commands under way
-}
-
-func (c *nearCache) addTo(stats *RueidisStats) {
-	stats.NearCache = true
-	stats.Misses = c.count.misses.Load()
-	stats.Joined = c.count.joined.Load()
-	stats.Stale = c.count.stale.Load()
-	stats.Poisoned = c.count.poisoned.Load()
-	stats.Invalidations = c.count.pushes.Load()
-	stats.Flushes = c.count.flushes.Load()
-	stats.Evicted = c.count.evicted.Load()
-	for i := range c.shards {
-		sh := &c.shards[i]
-		stats.Hits += sh.hits.Load()
-		sh.mu.Lock()
-		stats.Entries += sh.entries
-		stats.Bytes += sh.bytes
-		sh.mu.Unlock()
-	}
 }

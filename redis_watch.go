@@ -58,7 +58,7 @@ type watcher struct {
 	stopped atomic.Bool
 }
 
-func newWatches(s *RueidisStore) *watches {
+func newWatches(s *redisStore) *watches {
 	ws := &watches{
 		look:  s.look,
 		mono:  func(time.Time) int64 { return 0 },
@@ -91,7 +91,7 @@ func (ws *watches) add(ctx context.Context, id ident.ID, w *watcher) (stop func(
 	defer ws.mu.Unlock()
 	if !sw.underWay {
 		// What the others have missed until now this look has seen: they must hear of it before it is taken for old.
-		missed := len(sw.told) > 1 && (sw.lost || !record.Equal(r, sw.last) || !ws.poll && sw.blind(ws.mono(time.Now())))
+		missed := len(sw.told) > 1 && (sw.lost || !record.Equal(r, sw.last) || !ws.poll && sw.lease.blind(ws.mono(time.Now())))
 		sw.lease, sw.last = l, r
 		if missed || l == nil && !ws.poll { // or it changed during the look
 			sw.stale = true
@@ -116,7 +116,7 @@ func (ws *watches) register(id ident.ID, w *watcher) *redisWatch {
 
 // unseen reports whether err says that the server could not be asked.
 func unseen(err error) bool {
-	return err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, record.ErrCorrupt)
+	return err != nil && !errors.Is(err, record.ErrNotFound) && !errors.Is(err, record.ErrCorrupt)
 }
 
 func (ws *watches) remove(id ident.ID, w *watcher) {
@@ -174,7 +174,7 @@ func (ws *watches) check(all bool) {
 		ws.more = true
 	}
 	for _, sw := range ws.byID {
-		blind := ws.more && sw.round != ws.round && sw.blind(now)
+		blind := ws.more && sw.round != ws.round && sw.lease.blind(now)
 		if sw.underWay || !(sw.stale || blind) {
 			continue
 		}
@@ -188,12 +188,6 @@ func (ws *watches) check(all bool) {
 		ws.run.Go(func() { ws.lookAt(sw, tell) })
 	}
 	ws.more = false
-}
-
-// blind reports whether no connection would report a change. One that was just made will, though its lease holds for
-// nothing before its first heartbeat.
-func (sw *redisWatch) blind(mono int64) bool {
-	return sw.lease == nil || sw.lease.over() || !sw.lease.holds(mono) && sw.lease.until.Load() != 0
 }
 
 // lookAt looks at one watch and tells the watchers if tell is set or something is new.

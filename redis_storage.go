@@ -11,31 +11,26 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Storage returns a fiber.Storage on the connections of s, for Fiber's own middleware: csrf, limiter, cache,
-// idempotency. Every key gets the prefix, which keeps these apart from each other and from the sessions; it panics if
-// the prefix is empty, or if it begins with that of the sessions or the other way round.
-//
-// Each call has a second. Close does nothing, since the connections are the store's; Reset removes what is under the
-// prefix and nothing else, in steps, so what is set meanwhile may stay.
-func (s *RueidisStore) Storage(prefix string) fiber.Storage {
+// storage is what the root's Storage says.
+func (s *redisStore) storage(prefix string) fiber.Storage {
 	if prefix == "" {
 		panic(`sess: Storage: prefix is empty; want one of its own, such as "csrf:", or Reset would remove the sessions`)
 	}
 	if strings.HasPrefix(prefix, s.prefix) || strings.HasPrefix(s.prefix, prefix) {
 		panic(fmt.Sprintf("sess: Storage: prefix %q overlaps %q, the sessions' own; want one that does not", prefix, s.prefix))
 	}
-	return &rueidisStorage{s, prefix}
+	return &redisStorage{s, prefix}
 }
 
-// rueidisStorage copies every key and value: they are often views of a request, and a command that was given up may be
+// redisStorage copies every key and value: they are often views of a request, and a command that was given up may be
 // sent when the request is long over.
-type rueidisStorage struct {
-	store  *RueidisStore
+type redisStorage struct {
+	store  *redisStore
 	prefix string
 }
 
 // Get returns a copy of the value under key, nil if there is none.
-func (r *rueidisStorage) Get(key string) ([]byte, error) {
+func (r *redisStorage) Get(key string) ([]byte, error) {
 	if key == "" {
 		return nil, nil
 	}
@@ -55,7 +50,7 @@ func (r *rueidisStorage) Get(key string) ([]byte, error) {
 }
 
 // Set keeps value under key for ttl; 0 is for ever, less than 0 has passed already. An empty key or value is ignored.
-func (r *rueidisStorage) Set(key string, value []byte, ttl time.Duration) error {
+func (r *redisStorage) Set(key string, value []byte, ttl time.Duration) error {
 	if key == "" || len(value) == 0 {
 		return nil
 	}
@@ -70,7 +65,7 @@ func (r *rueidisStorage) Set(key string, value []byte, ttl time.Duration) error 
 }
 
 // Delete removes what is under key.
-func (r *rueidisStorage) Delete(key string) error {
+func (r *redisStorage) Delete(key string) error {
 	if key == "" {
 		return nil
 	}
@@ -78,7 +73,7 @@ func (r *rueidisStorage) Delete(key string) error {
 }
 
 // write sends a command, again if the server surely did nothing.
-func (r *rueidisStorage) write(op string, command rueidis.Completed) error {
+func (r *redisStorage) write(op string, command rueidis.Completed) error {
 	s := r.store
 	command = command.Pin()
 	_, err := run(context.Background(), s, op, func(ctx context.Context) (struct{}, error) {
@@ -89,7 +84,7 @@ func (r *rueidisStorage) write(op string, command rueidis.Completed) error {
 
 // Reset removes everything under the prefix. It asks every server for keys, replicas too, and removes them where they
 // live.
-func (r *rueidisStorage) Reset() error {
+func (r *redisStorage) Reset() error {
 	var errs []error
 	for _, node := range r.store.client.Nodes() {
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
@@ -105,7 +100,7 @@ func (r *rueidisStorage) Reset() error {
 }
 
 // resetStep removes what one SCAN finds.
-func (r *rueidisStorage) resetStep(node rueidis.Client, cursor uint64) (next uint64, err error) {
+func (r *redisStorage) resetStep(node rueidis.Client, cursor uint64) (next uint64, err error) {
 	const keysAtATime = 512
 	s := r.store
 	return run(context.Background(), s, "storage reset", func(ctx context.Context) (uint64, error) {
@@ -131,4 +126,4 @@ func (r *rueidisStorage) resetStep(node rueidis.Client, cursor uint64) (next uin
 var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace
 
 // Close does nothing: the connections are the store's.
-func (r *rueidisStorage) Close() error { return nil }
+func (r *redisStorage) Close() error { return nil }

@@ -1,0 +1,135 @@
+package sess
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// link is what rueidis takes for the cache of one connection. It keeps nothing. It tells the near cache on which
+// connection a read is sent, what the server invalidates and that the connection is lost, and keeps the connection's
+// lease.
+//
+// rueidis calls Flight from the goroutine that reads, Cancel from that or from the one that receives, and all others
+// from the one that receives, in the order of the stream.
+type link struct {
+	*tracking
+	lease atomic.Pointer[lease]
+	beat  atomic.Int64 // when the heartbeat under way was sent, as nearCache.mono has it; 0: there is none
+}
+
+var _ rueidis.CacheStore = (*link)(nil)
+
+// tracking is what all links of a store share.
+type tracking struct {
+	cache   *nearCache
+	watches *watches
+	hold    time.Duration // how long a heartbeat makes a lease hold: MaxStale
+	probe   atomic.Pointer[probe]
+	connect chan struct{} // holds a token after a connection was made, which has no lease before its first heartbeat
+}
+
+func (t *tracking) newLink(rueidis.CacheStoreOption) rueidis.CacheStore {
+	l := &link{tracking: t}
+	l.lease.Store(new(lease))
+	wake(t.connect)
+	return l
+}
+
+// probe waits for the invalidation of one key.
+type probe struct {
+	key  string
+	seen chan struct{} // holds a token after it came
+}
+
+// wake puts a token into a channel that holds one, if it is not there.
+func wake(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// heartbeatCommand is the name of the command whose replies extend the lease: HELLO is the cheapest that also tells
+// whether the server is a master.
+const heartbeatCommand = "HELLO"
+
+// Flight always says that there is nothing, so rueidis asks the server.
+func (l *link) Flight(key, command string, _ time.Duration, now time.Time) (rueidis.RedisMessage, rueidis.CacheEntry) {
+	if command == heartbeatCommand {
+		l.beat.Store(max(1, l.cache.mono(now)))
+	} else {
+		l.cache.sent(key, l.lease.Load())
+	}
+	return rueidis.RedisMessage{}, nil
+}
+
+// Update takes the reply to a tracked read, which the reader itself gets too: here it counts that it came, and what
+// heartbeats say. It returns when the value ends in Unix milliseconds, 0 if the server did not say.
+func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
+	if command != heartbeatCommand {
+		l.cache.answered(key, l.lease.Load())
+		return max(0, reply.CachePXAT())
+	}
+	sent := l.beat.Swap(0)
+	server, err := greeting(reply)
+	switch {
+	case err != nil || sent == 0:
+	case server.role != roleMaster: // it was one before a failover: what it says now is somebody else's news
+		l.renew(l.lease.Load().began()) // a replica has no lease to lose: that is no news
+	default:
+		l.lease.Load().extend(sent + int64(l.hold))
+	}
+	return 0
+}
+
+// Cancel hears of reads that failed or were sent elsewhere. A read that was redirected may come back from a connection
+// that does not track it.
+func (l *link) Cancel(key, command string, _ error) {
+	if command == heartbeatCommand {
+		l.beat.Store(0)
+		return
+	}
+	if id, ok := l.cache.idOf(key); ok {
+		l.cache.invalidate(id)
+	}
+}
+
+// Delete hears what the server invalidates; nil stands for everything.
+func (l *link) Delete(keys []rueidis.RedisMessage) {
+	if keys == nil {
+		l.renew(true)
+		return
+	}
+	for i := range keys {
+		if key, err := keys[i].ToString(); err == nil {
+			l.invalidated(key)
+		}
+	}
+}
+
+func (l *link) invalidated(key string) {
+	l.cache.pushed()
+	if p := l.probe.Load(); p != nil && p.key == key {
+		wake(p.seen)
+	}
+	if id, ok := l.cache.idOf(key); ok {
+		l.cache.reported(id, l.lease.Load())
+		l.watches.changed(id)
+	}
+}
+
+// Close hears that the connection is lost.
+func (l *link) Close(error) { l.renew(true) }
+
+// renew ends the lease and begins another that holds for nothing yet: all that was read before is worthless. news says
+// whether that is worth telling.
+func (l *link) renew(news bool) {
+	fresh := new(lease)
+	l.lease.Swap(fresh).end()
+	if news {
+		l.cache.flushed()
+		wake(l.watches.news)
+	}
+}
