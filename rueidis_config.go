@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/fibersess/sess/internal/redis"
 )
 
 // RueidisConfig configures a [RueidisStore]. The zero value is the default.
@@ -52,7 +54,7 @@ const (
 )
 
 // freeze returns the settings that c stands for, or all its mistakes.
-func (c RueidisConfig) freeze() (redisSettings, error) {
+func (c RueidisConfig) freeze() (redis.Settings, error) {
 	var errs []error
 	wrong := func(field string, got any, want string) {
 		errs = append(errs, fmt.Errorf("sess: RueidisConfig.%s: got %v; want %s", field, got, want))
@@ -73,27 +75,27 @@ func (c RueidisConfig) freeze() (redisSettings, error) {
 		wrong("MaxInFlight", c.MaxInFlight, fmt.Sprintf("at least 1, or 0 for %d", defaultInFlight))
 	}
 	if len(errs) > 0 {
-		return redisSettings{}, errors.Join(errs...)
+		return redis.Settings{}, errors.Join(errs...)
 	}
-	s := redisSettings{
-		prefix:    cmp.Or(c.Prefix, defaultPrefix),
-		nearBytes: cmp.Or(c.NearCacheBytes, defaultNearBytes),
-		maxStale:  cmp.Or(c.MaxStale, defaultMaxStale),
-		inFlight:  cmp.Or(c.MaxInFlight, defaultInFlight),
-		koa:       c.Koa,
-		logger:    cmp.Or(c.Logger, slog.Default()),
+	s := redis.Settings{
+		Prefix:    cmp.Or(c.Prefix, defaultPrefix),
+		NearBytes: cmp.Or(c.NearCacheBytes, defaultNearBytes),
+		MaxStale:  cmp.Or(c.MaxStale, defaultMaxStale),
+		InFlight:  cmp.Or(c.MaxInFlight, defaultInFlight),
+		Koa:       c.Koa,
+		Logger:    cmp.Or(c.Logger, slog.Default()),
 	}
 	if c.NoPrefix {
-		s.prefix = ""
+		s.Prefix = ""
 	}
 	if c.NoNearCache {
-		s.nearBytes = 0
+		s.NearBytes = 0
 	}
 	return s, nil
 }
 
 // rueidisDefaults are the settings of the zero RueidisConfig, to check client options against when the config is wrong.
-func rueidisDefaults() *redisSettings {
+func rueidisDefaults() *redis.Settings {
 	s, _ := RueidisConfig{}.freeze()
 	return &s
 }

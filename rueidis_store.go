@@ -7,6 +7,7 @@ import (
 
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/redis"
 	"github.com/gofiber/fiber/v2"
 	"github.com/redis/rueidis"
 )
@@ -22,7 +23,7 @@ import (
 // Writes are atomic on the server. Like all of Redis they are lost when a master fails before it has told its replica.
 //
 // A RueidisStore is safe for concurrent use. The zero RueidisStore is not useful: make one with [NewRueidisStore].
-type RueidisStore struct{ store *redisStore }
+type RueidisStore struct{ store *redis.Store }
 
 var (
 	_ Store     = (*RueidisStore)(nil)
@@ -35,13 +36,13 @@ var (
 // The reasons for which a store cannot be opened that a program may want to tell apart. Compare with errors.Is.
 var (
 	// ErrRedisVersion: the server is older than Redis 6.2, or does not say how old it is.
-	ErrRedisVersion = errRedisVersion
+	ErrRedisVersion = redis.ErrVersion
 
 	// ErrRedisReplica: the address is that of a replica, which takes no writes.
-	ErrRedisReplica = errRedisReplica
+	ErrRedisReplica = redis.ErrReplica
 
 	// ErrRedisAuth: the server does not accept the user name and password, or the user may not do what a store does.
-	ErrRedisAuth = errRedisAuth
+	ErrRedisAuth = redis.ErrAuth
 )
 
 // NewRueidisStore connects to Redis and returns a store with a near cache. It completes option, whose TLS, addresses,
@@ -53,12 +54,12 @@ var (
 func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*RueidisStore, error) {
 	settings, err := first(config).freeze()
 	if err != nil {
-		return nil, errors.Join(err, rueidisDefaults().refuse(&option))
+		return nil, errors.Join(err, rueidisDefaults().Refuse(&option))
 	}
-	if option, err = settings.clientOption(option); err != nil {
+	if option, err = settings.ClientOption(option); err != nil {
 		return nil, err
 	}
-	return faceOf(openRedis(settings, option))
+	return faceOf(redis.Open(settings, option))
 }
 
 // NewRueidisStoreFromClient returns a store on a client of the application's, which the store does not close. It has no
@@ -71,10 +72,10 @@ func NewRueidisStoreFromClient(client rueidis.Client, config ...RueidisConfig) (
 	if err != nil {
 		return nil, err
 	}
-	return faceOf(openOn(client, settings))
+	return faceOf(redis.OpenOn(client, settings))
 }
 
-func faceOf(s *redisStore, err error) (*RueidisStore, error) {
+func faceOf(s *redis.Store, err error) (*RueidisStore, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +140,10 @@ func (s *RueidisStore) Close() error { return s.store.Close() }
 //
 // Each call has a second. Close does nothing, since the connections are the store's; Reset removes what is under the
 // prefix and nothing else, in steps, so what is set meanwhile may stay.
-func (s *RueidisStore) Storage(prefix string) fiber.Storage { return s.store.storage(prefix) }
+func (s *RueidisStore) Storage(prefix string) fiber.Storage { return s.store.Storage(prefix) }
 
 // Stats returns what the store has done since it was opened, and what it holds.
-func (s *RueidisStore) Stats() RueidisStats { return RueidisStats(s.store.counters()) }
+func (s *RueidisStore) Stats() RueidisStats { return RueidisStats(s.store.Counters()) }
 
 // RueidisStats are counters of a [RueidisStore]; all but the last four only grow.
 type RueidisStats struct {
@@ -163,4 +164,4 @@ type RueidisStats struct {
 
 // RedisError is an error that a Redis server replied. Its text, which may quote a key, is not kept. Its field Op says what
 // was done: get, set, swap, destroy, connect; and Code is the first word of the reply: OOM, READONLY, NOPERM.
-type RedisError = replyError
+type RedisError = redis.Error

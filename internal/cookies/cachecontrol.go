@@ -14,7 +14,7 @@ var (
 	varyField         = []byte(fasthttp.HeaderVary)
 )
 
-// noStore keeps a response that sets a session's cookie out of shared caches: unless its Cache-Control already holds
+// NoStore keeps a response that sets a session's cookie out of shared caches: unless its Cache-Control already holds
 // no-store or private, no-store takes the place of what is there.
 func NoStore(h *fasthttp.ResponseHeader) {
 	if h.PeekCanonical(cacheControlField) == nil {
@@ -31,7 +31,7 @@ func NoStore(h *fasthttp.ResponseHeader) {
 	h.SetCanonical(cacheControlField, []byte("no-store"))
 }
 
-// addVary tells caches that the response depends on the request's header field, unless Vary already says so or holds
+// AddVary tells caches that the response depends on the request's header field, unless Vary already says so or holds
 // "*". It adds a line of its own, which means the same as a longer list.
 func AddVary(h *fasthttp.ResponseHeader, field string) {
 	if h.PeekCanonical(varyField) == nil {

@@ -80,7 +80,7 @@ const (
 	MaxCookieAge      = 400 * 24 * time.Hour
 )
 
-// withDefaults returns c with the fields filled in whose zero value stands for something else.
+// WithDefaults returns c with the fields filled in whose zero value stands for something else.
 func (c Cookie) WithDefaults() Cookie {
 	if c.Name == "" {
 		c.Name = defaultCookieName
@@ -96,7 +96,7 @@ func (c Cookie) WithDefaults() Cookie {
 // hostile header from costing more than 16 signature checks.
 const maxCandidates = 4
 
-// presented is what a request presents: the well-formed ids and the signatures of plausible length in the order of
+// Presented is what a request presents: the well-formed ids and the signatures of plausible length in the order of
 // the header. It holds them by value. Only the first nIDs and nSigs count; the rest is left from earlier requests.
 type Presented struct {
 	Ids   [maxCandidates]ident.ID
@@ -108,7 +108,7 @@ type Presented struct {
 	Key     int // index of the key that made sig
 }
 
-// find sets p to what h presents under the two names, which are compared byte by byte, and picks an id. It reports
+// Find sets p to what h presents under the two names, which are compared byte by byte, and picks an id. It reports
 // false if none is good.
 //
 // It reads the raw header and not h.Cookie, which would parse every cookie of the request. The grammar:
@@ -290,7 +290,7 @@ func (p *Presented) check(k *sign.Keyring, i, from int) bool {
 	return false
 }
 
-// sameCookie reports whether a browser takes a cookie of c for one of other, RFC 6265 section 5.3 step 11.
+// SameCookie reports whether a browser takes a cookie of c for one of other, RFC 6265 section 5.3 step 11.
 func (c *Cookie) SameCookie(other *Cookie) bool {
 	return c.Path == other.Path && strings.EqualFold(c.Domain, other.Domain) && c.Partitioned == other.Partitioned
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// parseCookieJSON returns the Cookie that a record's member "cookie" describes, as Koa writes it:
+// ParseCookieJSON returns the Cookie that a record's member "cookie" describes, as Koa writes it:
 //
 //	path, domain   string, or null: none (a domain only)
 //	httpOnly       boolean
@@ -74,7 +74,7 @@ func (c *Cookie) setAttribute(name, value string) {
 	}
 }
 
-// appendCookieJSON appends the member "cookie" that describes c: what parseCookieJSON with the same defaults reads as
+// AppendCookieJSON appends the member "cookie" that describes c: what parseCookieJSON with the same defaults reads as
 // c, and Koa as the same cookie. Attributes of raw, the object before (or ""), stay where they are, those that we do
 // not know byte for byte; new ones follow in Koa's own order.
 //

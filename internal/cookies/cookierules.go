@@ -9,7 +9,7 @@ import (
 	"github.com/fibersess/sess/internal/sign"
 )
 
-// validate returns everything that is wrong with c, whose defaults are filled in; signed says that a signature goes
+// Validate returns everything that is wrong with c, whose defaults are filled in; signed says that a signature goes
 // with it. What passes can be written to a response without a further look: it adds no attribute and no header line,
 // and browsers do not refuse it.
 func (c Cookie) Validate(signed bool) (errs []error) {

@@ -1,6 +1,6 @@
 package cookies
 
-// pathMatch reports whether a cookie of cookiePath is sent to requestPath (RFC 6265 section 5.1.4): the paths are the
+// PathMatch reports whether a cookie of cookiePath is sent to requestPath (RFC 6265 section 5.1.4): the paths are the
 // same, or the cookie's is a directory above the request's. "/app" is above "/app/x" and not above "/application".
 func PathMatch[T string | []byte](cookiePath string, requestPath T) bool {
 	n := len(cookiePath)

@@ -10,7 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// cookieWriter writes the cookies of one Manager. It is safe for concurrent use.
+// CookieWriter writes the cookies of one Manager. It is safe for concurrent use.
 //
 // fasthttp renders the attributes; where they are the configuration's, as they nearly always are, it does so once, at
 // start-up. To let it put together each cookie takes four times as long.
@@ -44,7 +44,7 @@ type cookieScratch struct {
 	cookie fasthttp.Cookie
 }
 
-// newCookieWriter returns a writer of cookies with the name and, usually, the attributes of c, which has passed
+// NewCookieWriter returns a writer of cookies with the name and, usually, the attributes of c, which has passed
 // validate. keys is nil for cookies without a signature.
 func NewCookieWriter(c *Cookie, keys *sign.Keyring) *CookieWriter {
 	w := &CookieWriter{Name: c.Name, SigName: c.Name + ".sig", keys: keys}
@@ -56,7 +56,7 @@ func NewCookieWriter(c *Cookie, keys *sign.Keyring) *CookieWriter {
 	return w
 }
 
-// write sets both cookies of id in h, with the attributes of c, which has passed validate, and in place of any that
+// Write sets both cookies of id in h, with the attributes of c, which has passed validate, and in place of any that
 // are set there. sig is id's signature if it is at hand, else nil. secure says that the request came over TLS. The
 // browser keeps them for maxAge: 0 means until it is closed, and a time that is over removes them.
 func (w *CookieWriter) Write(h *fasthttp.ResponseHeader, c *Cookie, id *ident.ID, sig []byte, secure bool, maxAge time.Duration) {
@@ -72,14 +72,14 @@ func (w *CookieWriter) Write(h *fasthttp.ResponseHeader, c *Cookie, id *ident.ID
 	w.set(h, c.attributes(secure), id.Bytes(), sig, end, false)
 }
 
-// expire tells the browser to drop both cookies. It finds them by name, domain and path (and partition), and takes
+// Expire tells the browser to drop both cookies. It finds them by name, domain and path (and partition), and takes
 // orders about Secure ones only from a response that says Secure: hence all the attributes. The expiry is an instant
 // in the past and not Max-Age=0, since every browser there ever was obeys the former.
 func (w *CookieWriter) Expire(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
 	w.set(h, c.attributes(secure), nil, nil, []byte(longAgo), false)
 }
 
-// expireBeside is expire for cookies of another path or domain than those that are set in h, which stay.
+// ExpireBeside is expire for cookies of another path or domain than those that are set in h, which stay.
 func (w *CookieWriter) ExpireBeside(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
 	w.set(h, c.attributes(secure), nil, nil, []byte(longAgo), true)
 }

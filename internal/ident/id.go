@@ -8,7 +8,7 @@ import (
 	"log/slog"
 )
 
-// maxIDLen is what an ID can hold, in bytes.
+// MaxIDLen is what an ID can hold, in bytes.
 const MaxIDLen = 63
 
 // errBadID says no more than the rule: the offending text is somebody's id.
@@ -35,13 +35,13 @@ func ParseID(s string) (ID, error) {
 	return id, nil
 }
 
-// makeID is ParseID for both kinds of text and without an error value, for the request's path.
+// MakeID is ParseID for both kinds of text and without an error value, for the request's path.
 func MakeID[T string | []byte](s T) (id ID, ok bool) {
 	ok = SetID(&id, s)
 	return id, ok
 }
 
-// setID makes id what s says, in place, or leaves it as it is if s is no id.
+// SetID makes id what s says, in place, or leaves it as it is if s is no id.
 func SetID[T string | []byte](id *ID, s T) bool {
 	if len(s) == 0 || len(s) > MaxIDLen {
 		return false
@@ -55,13 +55,13 @@ func SetID[T string | []byte](id *ID, s T) bool {
 	return true
 }
 
-// fillID is setID for an s that is short enough and whose bytes are not looked at.
+// FillID is setID for an s that is short enough and whose bytes are not looked at.
 func FillID[T string | []byte](id *ID, s T) {
 	id.n = uint8(copy(id.b[:], s))
 	clear(id.b[id.n:]) // Ids are compared whole.
 }
 
-// cookieOctets has the bytes that may stand in a cookie's value. A look-up takes a third of the time of comparing.
+// CookieOctets has the bytes that may stand in a cookie's value. A look-up takes a third of the time of comparing.
 var CookieOctets = func() (octets [256]bool) {
 	for c := '!'; c <= '~'; c++ {
 		octets[c] = c != '"' && c != ',' && c != ';' && c != '\\'

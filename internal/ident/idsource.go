@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// idSource makes random ids: what GenerateID does by default. The zero idSource is ready and safe for concurrent use.
+// IdSource makes random ids: what GenerateID does by default. The zero idSource is ready and safe for concurrent use.
 //
 // Random bytes are read for several ids at a time, which takes a third off the price of one, and erased as they are
 // used. There is no error: crypto/rand ends the program rather than return bytes that could be guessed.
@@ -23,7 +23,7 @@ type randomBatch struct {
 	used  int
 }
 
-// randomID returns a new id: 24 random bytes in base64url.
+// RandomID returns a new id: 24 random bytes in base64url.
 func (s *IdSource) RandomID() ID {
 	b, _ := s.pool.Get().(*randomBatch)
 	if b == nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/fibersess/sess/internal/ident"
 )
 
-// header is what the reserved member "$" says, which no handler sees:
+// Header is what the reserved member "$" says, which no handler sees:
 //
 //	{"c":<created>,"e":<ends>,"to":"<successor>"}
 //
@@ -30,7 +30,7 @@ func (h *Header) until() int64 {
 	return h.Ends
 }
 
-// successor returns the id that a renewed session lives on under. Only the record left behind under its old id, the
+// Successor returns the id that a renewed session lives on under. Only the record left behind under its old id, the
 // tombstone, has one.
 func (r *Record) Successor() (ident.ID, bool) {
 	if r == nil || !r.renewed {
@@ -54,7 +54,7 @@ func (r *Record) readHeader() error {
 	return nil
 }
 
-// header returns the JSON text of the header, empty if r has none.
+// Header returns the JSON text of the header, empty if r has none.
 func (r *Record) Header() string {
 	m, ok := find(r, headerMember)
 	if !ok {

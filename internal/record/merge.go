@@ -2,7 +2,7 @@ package record
 
 import "encoding/binary"
 
-// change is what a request did to one member. A list of changes names each member once.
+// Change is what a request did to one member. A list of changes names each member once.
 type Change struct {
 	Key  []byte // as appendName makes it, and not reserved
 	Kind changeKind
@@ -24,13 +24,13 @@ func (c *Change) appendTo(dst []byte, base *Record, value string, there bool) (o
 	return out, true, nil
 }
 
-// updater makes the new value of a member. It appends it to dst, made from the present one, which is raw if ok. If it
+// Updater makes the new value of a member. It appends it to dst, made from the present one, which is raw if ok. If it
 // returns false the member stays as it is. It runs once for every try to store the session.
 type Updater interface {
 	Update(dst []byte, raw string, ok bool) (out []byte, set bool, err error)
 }
 
-// updateFunc is the updater of [Update]: a function, so that an interface holds it without an allocation.
+// UpdateFunc is the updater of [Update]: a function, so that an interface holds it without an allocation.
 type UpdateFunc[T any] func(old T, ok bool) T
 
 func (f UpdateFunc[T]) Update(dst []byte, raw string, ok bool) ([]byte, bool, error) {
@@ -45,7 +45,7 @@ func (f UpdateFunc[T]) Update(dst []byte, raw string, ok bool) ([]byte, bool, er
 // updates are two updaters on one value, the first one first.
 type updates struct{ first, second Updater }
 
-// both returns the updater that is first and then second.
+// Both returns the updater that is first and then second.
 func Both(first, second Updater) Updater { return &updates{first, second} }
 
 func (u *updates) Update(dst []byte, raw string, ok bool) ([]byte, bool, error) {
@@ -67,7 +67,7 @@ const (
 	ChangeUpdate
 )
 
-// merge returns base (nil: the empty record) with the changes applied; first, if wipe, it drops every member but the
+// Merge returns base (nil: the empty record) with the changes applied; first, if wipe, it drops every member but the
 // cookie. Members it does not know are kept byte for byte and in order, new ones follow, and the header is last. The
 // output has no white space between members.
 //
@@ -186,7 +186,7 @@ func (r *Record) patchableAt(key []byte) int {
 	return -1
 }
 
-// changed reports whether merge would alter a member other than the header. Equal means equal bytes.
+// Changed reports whether merge would alter a member other than the header. Equal means equal bytes.
 func Changed(base *Record, wipe bool, changes []Change, cookie []byte) bool {
 	if cookie != nil {
 		m, ok := find(base, cookieMember)
@@ -202,7 +202,7 @@ func Changed(base *Record, wipe bool, changes []Change, cookie []byte) bool {
 	return wipe && base.holdsMore(changes)
 }
 
-// alters reports whether the member that c names will be another than base has.
+// Alters reports whether the member that c names will be another than base has.
 func (c *Change) Alters(base *Record, wipe bool) bool {
 	m, ok := find(base, c.Key)
 	switch {

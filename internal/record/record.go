@@ -98,7 +98,7 @@ func (r *Record) Raw(key string) (text string, ok bool) {
 	return r.value(m), true
 }
 
-// ownCookie returns the JSON text of the session's own cookie options, if it has any.
+// OwnCookie returns the JSON text of the session's own cookie options, if it has any.
 func (r *Record) OwnCookie() (text string, ok bool) {
 	if r == nil || !r.cookie {
 		return "", false
@@ -193,7 +193,7 @@ func Equal(a, b *Record) bool {
 	return a == b || a != nil && b != nil && a.JSON() == b.JSON()
 }
 
-// isReserved reports whether name belongs to the session layer.
+// IsReserved reports whether name belongs to the session layer.
 func IsReserved(name string) bool { return name == cookieMember || name == headerMember }
 
 // instant is a time of the header: Unix milliseconds, 0 for none.

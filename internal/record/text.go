@@ -48,7 +48,7 @@ func appendText[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
-// appendName appends key as the name a record gives it: itself, with U+FFFD for each byte that is not UTF-8.
+// AppendName appends key as the name a record gives it: itself, with U+FFFD for each byte that is not UTF-8.
 func AppendName(dst []byte, key string) []byte {
 	for i := 0; i < len(key); {
 		n, valid := runeAt(key, i)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// appendValue appends v as JSON. What it promises beyond encoding/json:
+// AppendValue appends v as JSON. What it promises beyond encoding/json:
 //
 //   - A number is written so that every numeric type reads it that holds it exactly.
 //   - Text is written as by JSON.stringify: <, >, & and the line separators stay as they are.
@@ -146,7 +146,7 @@ func errValue(t reflect.Type, reason string) error {
 	return fmt.Errorf("sess: value of type %v: cannot be encoded: %s", t, reason)
 }
 
-// decodeValue returns the value that the JSON text raw, of a record, stands for. It reports false if that is not a T:
+// DecodeValue returns the value that the JSON text raw, of a record, stands for. It reports false if that is not a T:
 // the text is never bent to fit. Scalars, also of named types, time.Time and strings without escapes take no
 // allocation; such a string is a slice of raw, which is immutable, and may be kept.
 func DecodeValue[T any](raw string) (v T, ok bool) {

@@ -77,7 +77,7 @@ func (k Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // minKeyLen is the shortest secret, in bytes, that is admitted without Config.DangerouslyShortKeys.
 const minKeyLen = 16
 
-// validateKeys returns all that is wrong with the keys of a Config; what it says of a key is its place and length.
+// ValidateKeys returns all that is wrong with the keys of a Config; what it says of a key is its place and length.
 func ValidateKeys(keys []Key, shortAllowed bool) (errs []error) {
 	for i, k := range keys {
 		n := 0
@@ -103,10 +103,10 @@ const (
 	MaxSignatureLen    = Sha256SignatureLen
 )
 
-// isSignatureLen reports whether a signature can be n characters long.
+// IsSignatureLen reports whether a signature can be n characters long.
 func IsSignatureLen(n int) bool { return n == Sha1SignatureLen || n == Sha256SignatureLen }
 
-// signature is a signature as a request presents it, held by value.
+// Signature is a signature as a request presents it, held by value.
 type Signature struct {
 	n uint8
 	b [MaxSignatureLen]byte
@@ -116,14 +116,14 @@ func (s *Signature) Set(text []byte) { s.n = uint8(copy(s.b[:], text)) }
 
 func (s *Signature) Bytes() []byte { return s.b[:s.n] }
 
-// keyring signs and verifies the ids of one cookie name. What is signed are the bytes NAME=ID, so that a signature
+// Keyring signs and verifies the ids of one cookie name. What is signed are the bytes NAME=ID, so that a signature
 // is worth nothing under another name. It never changes and is safe for concurrent use.
 type Keyring struct {
 	Keys     []*signingKey
 	verified verifiedTable
 }
 
-// newKeyring returns a ring of keys, which have passed validateKeys, for the cookie called name.
+// NewKeyring returns a ring of keys, which have passed validateKeys, for the cookie called name.
 func NewKeyring(keys []Key, name string, koa bool) *Keyring {
 	k := &Keyring{Keys: make([]*signingKey, len(keys))}
 	for i, key := range keys {
@@ -137,10 +137,10 @@ func NewKeyring(keys []Key, name string, koa bool) *Keyring {
 	return k
 }
 
-// sign appends the first key's signature of id to dst.
+// Sign appends the first key's signature of id to dst.
 func (k *Keyring) Sign(dst []byte, id *ident.ID) []byte { return k.Keys[0].sign(dst, id) }
 
-// verify reports whether sig is a signature of id, and the index of the key that made it. The time it takes says
+// Verify reports whether sig is a signature of id, and the index of the key that made it. The time it takes says
 // nothing about a signature that would be right. Signatures are compared as text, so one of them has one spelling:
 // spare bits at its end must be zero.
 func (k *Keyring) Verify(id *ident.ID, sig []byte) (index int, ok bool) {
@@ -160,7 +160,7 @@ func (k *Keyring) Verify(id *ident.ID, sig []byte) (index int, ok bool) {
 	return 0, false
 }
 
-// recall is verify for what is remembered: false says nothing. sig is of a signature's length, id may be any text.
+// Recall is verify for what is remembered: false says nothing. sig is of a signature's length, id may be any text.
 func (k *Keyring) Recall(id *ident.ID, sig []byte) (index int, ok bool) {
 	p := makePair(id, sig)
 	return k.verified.find(&p)

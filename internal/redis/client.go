@@ -1,4 +1,4 @@
-package sess
+package redis
 
 import (
 	"context"
@@ -8,14 +8,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fibersess/sess/internal/near"
 	"github.com/redis/rueidis"
 )
 
 // The reasons for which a store cannot be opened, as the root says them.
 var (
-	errRedisVersion = errors.New("sess: redis version: got less than 6.2; want 6.2 or later")
-	errRedisReplica = errors.New("sess: redis role: got a replica; want the master's address, or Sentinels or a cluster that know it")
-	errRedisAuth    = errors.New("sess: redis auth: got a refusal; want a user and password that may read and write the keys of the store")
+	ErrVersion = errors.New("sess: redis version: got less than 6.2; want 6.2 or later")
+	ErrReplica = errors.New("sess: redis role: got a replica; want the master's address, or Sentinels or a cluster that know it")
+	ErrAuth    = errors.New("sess: redis auth: got a refusal; want a user and password that may read and write the keys of the store")
 )
 
 const (
@@ -36,11 +37,11 @@ var (
 	errNoReports    = errors.New("the server does not report changes")
 )
 
-// openRedis connects a store. Where the server cannot report changes it does so again, without near cache.
-func openRedis(settings redisSettings, option rueidis.ClientOption) (*redisStore, error) {
+// Open connects a store. Where the server cannot report changes it does so again, without near cache.
+func Open(settings Settings, option rueidis.ClientOption) (*Store, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	s := newRedisStore(settings)
+	s := newStore(settings)
 	if s.cache != nil {
 		option.NewCacheStoreFn = s.newLink
 	}
@@ -51,19 +52,19 @@ func openRedis(settings redisSettings, option rueidis.ClientOption) (*redisStore
 	if s.cache == nil || !errors.Is(err, errNoReports) && !errors.Is(err, rueidis.ErrNoCache) {
 		return nil, err
 	}
-	settings.nearBytes = 0
+	settings.NearBytes = 0
 	option.DisableCache, option.NewCacheStoreFn = true, nil
-	s = newRedisStore(settings)
+	s = newStore(settings)
 	if err := s.open(ctx, option); err != nil {
 		return nil, err
 	}
-	settings.logger.Warn("sess: redis near cache: off, because the server does not report changes; every read asks the server. " +
+	settings.Logger.Warn("sess: redis near cache: off, because the server does not report changes; every read asks the server. " +
 		"Use a server that supports CLIENT TRACKING, with no proxy before it, or set RueidisConfig.NoNearCache")
 	return s, nil
 }
 
 // open connects, examines what it finds and starts the heartbeats. If it fails it leaves nothing behind.
-func (s *redisStore) open(ctx context.Context, option rueidis.ClientOption) error {
+func (s *Store) open(ctx context.Context, option rueidis.ClientOption) error {
 	client, err := newClient(ctx, option)
 	if err != nil {
 		return connectFailure(err)
@@ -84,10 +85,10 @@ func (s *redisStore) open(ctx context.Context, option rueidis.ClientOption) erro
 	return nil
 }
 
-// openOn returns a store on a client of the application's, without near cache.
-func openOn(client rueidis.Client, settings redisSettings) (*redisStore, error) {
-	settings.nearBytes = 0
-	s := newRedisStore(settings)
+// OpenOn returns a store on a client of the application's, without near cache.
+func OpenOn(client rueidis.Client, settings Settings) (*Store, error) {
+	settings.NearBytes = 0
+	s := newStore(settings)
 	if err := s.examine(client); err != nil {
 		return nil, err
 	}
@@ -131,7 +132,7 @@ func connectFailure(err error) error {
 	}
 	switch code, _ := errorCode(err); code {
 	case "WRONGPASS", "NOAUTH", "NOPERM":
-		return fmt.Errorf("%w (%s)", errRedisAuth, code)
+		return fmt.Errorf("%w (%s)", ErrAuth, code)
 	default:
 		return failure("connect", err)
 	}
@@ -150,14 +151,14 @@ func greeting(reply rueidis.RedisMessage) (g greeted, err error) {
 		return g, err
 	}
 	if _, err := fmt.Sscanf(fields["version"], "%d.%d", &g.major, &g.minor); err != nil {
-		return g, errRedisVersion
+		return g, ErrVersion
 	}
 	g.role = fields["role"]
 	return g, nil
 }
 
 // examine checks each server of the client that answers: its version, and unless others will do, its role.
-func (s *redisStore) examine(client rueidis.Client) error {
+func (s *Store) examine(client rueidis.Client) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	var unreachable error
@@ -169,7 +170,7 @@ func (s *redisStore) examine(client rueidis.Client) error {
 			continue
 		}
 		if code, _ := errorCode(err); code == "ERR" || code == "NOPROTO" { // Redis before 6.0
-			return errRedisVersion
+			return ErrVersion
 		}
 		if err != nil {
 			return connectFailure(err)
@@ -179,9 +180,9 @@ func (s *redisStore) examine(client rueidis.Client) error {
 		case err != nil:
 			return err
 		case g.major < 6 || g.major == 6 && g.minor < 2:
-			return fmt.Errorf("%w (%d.%d)", errRedisVersion, g.major, g.minor)
+			return fmt.Errorf("%w (%d.%d)", ErrVersion, g.major, g.minor)
 		case g.role != roleMaster && client.Mode() == rueidis.ClientModeStandalone:
-			return errRedisReplica
+			return ErrReplica
 		}
 		answered = true
 	}
@@ -193,9 +194,9 @@ func (s *redisStore) examine(client rueidis.Client) error {
 
 // selfTest checks that a change made on another connection is reported on the one that read: some managed servers and
 // proxies accept the command that asks for it, and then never report anything. The error is errNoReports if so.
-func (s *redisStore) selfTest(ctx context.Context) error {
+func (s *Store) selfTest(ctx context.Context) error {
 	// No id holds a space: this is nobody's key.
-	p := &probe{key: s.prefix + "self test " + rand.Text(), seen: make(chan struct{}, 1)}
+	p := &probe{key: s.Prefix + "self test " + rand.Text(), seen: make(chan struct{}, 1)}
 	s.probe.Store(p)
 	defer s.probe.Store(nil)
 
@@ -207,7 +208,7 @@ func (s *redisStore) selfTest(ctx context.Context) error {
 	}
 	defer s.client.Do(ctx, s.client.B().Del().Key(p.key).Build())
 	read := s.client.B().Get().Key(p.key).Cache().ToStaticTTL()
-	if err := s.client.DoCache(ctx, read, nearTTL).Error(); err != nil {
+	if err := s.client.DoCache(ctx, read, near.TTL).Error(); err != nil {
 		return connectFailure(err)
 	}
 	other, release := s.client.Dedicate()
@@ -228,8 +229,8 @@ func (s *redisStore) selfTest(ctx context.Context) error {
 // heartbeats asks every server four times per MaxStale whether it is there and a master, which extends the leases of
 // the near cache, and at once when a connection was made. Each time it also clears a part of the cache of what has
 // ended.
-func (s *redisStore) heartbeats() {
-	tick := time.NewTicker(s.maxStale / 4)
+func (s *Store) heartbeats() {
+	tick := time.NewTicker(s.MaxStale / 4)
 	defer tick.Stop()
 	beating := new(sync.Map) // addresses of servers that have not answered yet
 	for shard := uint(0); ; shard++ {
@@ -238,7 +239,7 @@ func (s *redisStore) heartbeats() {
 			return
 		case <-s.connect:
 		case <-tick.C:
-			s.cache.sweep(shard, time.Now())
+			s.cache.Sweep(shard, time.Now())
 		}
 		for addr, node := range s.client.Nodes() {
 			if _, busy := beating.LoadOrStore(addr, true); busy {
@@ -247,22 +248,22 @@ func (s *redisStore) heartbeats() {
 			s.beats.Go(func() {
 				defer beating.Delete(addr)
 				hello := rueidis.Cacheable(node.B().Hello().Protover(3).Build())
-				node.DoCache(context.Background(), hello.ToStaticTTL(), nearTTL) // its link takes the reply
+				node.DoCache(context.Background(), hello.ToStaticTTL(), near.TTL) // its link takes the reply
 			})
 		}
 	}
 }
 
-// counters returns what Stats does.
-func (s *redisStore) counters() nearStats {
-	stats := nearStats{InFlight: len(s.slots)}
+// Counters returns what Stats does.
+func (s *Store) Counters() near.Stats {
+	stats := near.Stats{InFlight: len(s.slots)}
 	select {
 	case <-s.done: // Close keeps all slots
 		stats.InFlight = 0
 	default:
 	}
 	if s.cache != nil {
-		s.cache.addTo(&stats)
+		s.cache.AddTo(&stats)
 	}
 	return stats
 }

@@ -1,4 +1,4 @@
-package sess
+package near
 
 import (
 	"hash/maphash"
@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// nearTTL is the longest an entry serves without a look at the server. The server's invalidations make it
+	// TTL is the longest an entry serves without a look at the server. The server's invalidations make it
 	// needless; it bounds what a fault nobody thought of can do.
-	nearTTL = 10 * time.Second
+	TTL = 10 * time.Second
 
 	// nearShards is how many parts the cache has at most, and shardBytes how large a part is at least, so that a
 	// small cache does not split into parts that hold one record each.
@@ -27,11 +27,11 @@ const (
 	bucketBytes = 512
 )
 
-// nearCache holds records of a server in the memory of this process. An entry is served as long as the connection it
+// Cache holds records of a server in the memory of this process. An entry is served as long as the connection it
 // was read on has a lease, which says that an invalidation of it would have arrived here, and until its session ends.
 //
 // A look-up takes no lock. Buckets are chains of immutable entries; who changes a chain holds the shard's mutex.
-type nearCache struct {
+type Cache struct {
 	prefix string        // of the keys the server names when it invalidates
 	hold   time.Duration // how old an answer may be, counted from when it was asked for: MaxStale
 	start  time.Time     // what monotonic instants are counted from
@@ -57,7 +57,7 @@ type nearShard struct {
 	_    [120]byte
 
 	mu      sync.Mutex
-	flights map[ident.ID]*flight
+	flights map[ident.ID]*Flight
 	hand    *nearEntry // the next one to evict, in a ring of all entries; nil if there are none
 	entries int
 	bytes   int64
@@ -69,7 +69,7 @@ type nearShard struct {
 type nearEntry struct {
 	next  atomic.Pointer[nearEntry] // in the bucket
 	hash  uint64
-	lease *lease
+	lease *Lease
 	until int64 // on the clock of mono
 	rec   *record.Record
 	used  atomic.Bool // since the hand passed
@@ -82,7 +82,7 @@ type nearEntry struct {
 // entryBytes is what an entry costs beside the text of its record: itself, the Record and the share of a bucket.
 const entryBytes = int64(unsafe.Sizeof(nearEntry{})) + 96
 
-func newNearCache(prefix string, maxBytes int64, hold time.Duration) *nearCache {
+func New(prefix string, maxBytes int64, hold time.Duration) *Cache {
 	shards := 1
 	for shards < nearShards && maxBytes/int64(2*shards) >= shardBytes {
 		shards *= 2
@@ -92,7 +92,7 @@ func newNearCache(prefix string, maxBytes int64, hold time.Duration) *nearCache 
 	for int64(buckets)*bucketBytes < limit {
 		buckets *= 2
 	}
-	c := &nearCache{
+	c := &Cache{
 		prefix: prefix,
 		hold:   hold,
 		start:  time.Now(),
@@ -103,28 +103,28 @@ func newNearCache(prefix string, maxBytes int64, hold time.Duration) *nearCache 
 	}
 	for i := range c.shards {
 		c.shards[i].buckets = make([]atomic.Pointer[nearEntry], buckets)
-		c.shards[i].flights = make(map[ident.ID]*flight)
+		c.shards[i].flights = make(map[ident.ID]*Flight)
 		c.shards[i].limit = limit
 	}
 	return c
 }
 
-// mono returns the instant t on the monotonic clock of leases, in nanoseconds.
-func (c *nearCache) mono(t time.Time) int64 { return int64(t.Sub(c.start)) }
+// Mono returns the instant t on the monotonic clock of leases, in nanoseconds.
+func (c *Cache) Mono(t time.Time) int64 { return int64(t.Sub(c.start)) }
 
-// peek returns the record of id if it may be served at now.
-func (c *nearCache) peek(id *ident.ID, now time.Time) (*record.Record, bool) {
-	r, _, ok := c.get(id, now)
+// Peek returns the record of id if it may be served at now.
+func (c *Cache) Peek(id *ident.ID, now time.Time) (*record.Record, bool) {
+	r, _, ok := c.Get(id, now)
 	return r, ok
 }
 
-// get is peek that also returns the lease of the record.
-func (c *nearCache) get(id *ident.ID, now time.Time) (*record.Record, *lease, bool) {
+// Get is peek that also returns the lease of the record.
+func (c *Cache) Get(id *ident.ID, now time.Time) (*record.Record, *Lease, bool) {
 	e, s := c.find(id)
 	if e == nil {
 		return nil, nil, false
 	}
-	if !e.serves(c.mono(now)) {
+	if !e.serves(c.Mono(now)) {
 		c.count.stale.Add(1)
 		return nil, nil, false
 	}
@@ -135,7 +135,7 @@ func (c *nearCache) get(id *ident.ID, now time.Time) (*record.Record, *lease, bo
 	return e.rec, e.lease, true
 }
 
-func (c *nearCache) find(id *ident.ID) (*nearEntry, *nearShard) {
+func (c *Cache) find(id *ident.ID) (*nearEntry, *nearShard) {
 	h := maphash.Bytes(c.seed, id.Bytes())
 	s := &c.shards[h>>c.shift]
 	for e := s.buckets[h&c.mask].Load(); e != nil; e = e.next.Load() {
@@ -149,7 +149,7 @@ func (c *nearCache) find(id *ident.ID) (*nearEntry, *nearShard) {
 func (e *nearEntry) serves(mono int64) bool { return mono < e.until && e.lease.holds(mono) }
 
 // keep makes an entry of what a flight brought, if it says when it ends and is not too large. It wants s.mu.
-func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) bool {
+func (c *Cache) keep(s *nearShard, f *Flight, now time.Time) bool {
 	ends := f.rec.Expires()
 	size := entryBytes + int64(len(f.rec.JSON()))*5/4 // the index of a record adds about a quarter
 	if ends.IsZero() || size > s.limit/4 {
@@ -158,7 +158,7 @@ func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) bool {
 	e := &nearEntry{
 		hash:  maphash.Bytes(c.seed, f.id.Bytes()),
 		lease: f.lease,
-		until: c.mono(now) + int64(min(nearTTL, ends.Sub(now))),
+		until: c.Mono(now) + int64(min(TTL, ends.Sub(now))),
 		rec:   f.rec,
 		id:    f.id,
 		size:  size,
@@ -171,18 +171,18 @@ func (c *nearCache) keep(s *nearShard, f *flight, now time.Time) bool {
 	return true
 }
 
-// invalidate forgets the record of id and poisons the flight that reads it. After it returns nobody is given a record
+// Invalidate forgets the record of id and poisons the flight that reads it. After it returns nobody is given a record
 // that was read before.
-func (c *nearCache) invalidate(id ident.ID) {
+func (c *Cache) Invalidate(id ident.ID) {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.forget(s, &id)
 }
 
-// reported is invalidate for what the server says on the connection of l. It says that of the write itself, between the
+// Reported is invalidate for what the server says on the connection of l. It says that of the write itself, between the
 // replies to the write and to the read behind it: what comes on a connection before a reply is older than the reply.
-func (c *nearCache) reported(id ident.ID, l *lease) {
+func (c *Cache) Reported(id ident.ID, l *Lease) {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,7 +194,7 @@ func (c *nearCache) reported(id ident.ID, l *lease) {
 }
 
 // forget wants s.mu.
-func (c *nearCache) forget(s *nearShard, id *ident.ID) {
+func (c *Cache) forget(s *nearShard, id *ident.ID) {
 	if f := s.flights[*id]; f != nil {
 		c.poison(s, f)
 	}
@@ -202,15 +202,15 @@ func (c *nearCache) forget(s *nearShard, id *ident.ID) {
 }
 
 // drop removes the entry of id. It wants s.mu.
-func (c *nearCache) drop(s *nearShard, id *ident.ID) {
+func (c *Cache) drop(s *nearShard, id *ident.ID) {
 	if e, _ := c.find(id); e != nil {
 		c.remove(s, e)
 	}
 }
 
-// agree invalidates id unless what is kept is json, which is news from the server: what is served later must not be
+// Agree invalidates id unless what is kept is json, which is news from the server: what is served later must not be
 // older than that.
-func (c *nearCache) agree(id ident.ID, json string) {
+func (c *Cache) Agree(id ident.ID, json string) {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,8 +222,8 @@ func (c *nearCache) agree(id ident.ID, json string) {
 	}
 }
 
-// idOf returns the id whose key the server names.
-func (c *nearCache) idOf(key string) (ident.ID, bool) {
+// IdOf returns the id whose key the server names.
+func (c *Cache) IdOf(key string) (ident.ID, bool) {
 	name, ok := strings.CutPrefix(key, c.prefix)
 	if !ok {
 		return ident.ID{}, false
@@ -231,12 +231,12 @@ func (c *nearCache) idOf(key string) (ident.ID, bool) {
 	return ident.MakeID(name)
 }
 
-func (c *nearCache) shard(id *ident.ID) *nearShard {
+func (c *Cache) shard(id *ident.ID) *nearShard {
 	return &c.shards[maphash.Bytes(c.seed, id.Bytes())>>c.shift]
 }
 
 // insert wants s.mu.
-func (c *nearCache) insert(s *nearShard, e *nearEntry) {
+func (c *Cache) insert(s *nearShard, e *nearEntry) {
 	if s.hand == nil {
 		e.after, e.prev = e, e
 		s.hand = e
@@ -252,7 +252,7 @@ func (c *nearCache) insert(s *nearShard, e *nearEntry) {
 }
 
 // remove wants s.mu, and an e that is in the table. A reader that stands on e still finds its way on.
-func (c *nearCache) remove(s *nearShard, e *nearEntry) {
+func (c *Cache) remove(s *nearShard, e *nearEntry) {
 	link := &s.buckets[e.hash&c.mask]
 	for link.Load() != e {
 		link = &link.Load().next
@@ -272,8 +272,8 @@ func (c *nearCache) remove(s *nearShard, e *nearEntry) {
 
 // evict removes the entry under the hand that serves nobody or that nobody used since the hand last came by. It wants
 // s.mu, and an s that is not empty.
-func (c *nearCache) evict(s *nearShard, now time.Time) {
-	mono := c.mono(now)
+func (c *Cache) evict(s *nearShard, now time.Time) {
+	mono := c.Mono(now)
 	for s.hand.serves(mono) && s.hand.used.Load() {
 		s.hand.used.Store(false)
 		s.hand = s.hand.after
@@ -282,9 +282,9 @@ func (c *nearCache) evict(s *nearShard, now time.Time) {
 	c.count.evicted.Add(1)
 }
 
-// sweep removes the entries of the shard i that serve nobody any more.
-func (c *nearCache) sweep(i uint, now time.Time) {
-	mono := c.mono(now)
+// Sweep removes the entries of the shard i that serve nobody any more.
+func (c *Cache) Sweep(i uint, now time.Time) {
+	mono := c.Mono(now)
 	s := &c.shards[i%uint(len(c.shards))]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -297,8 +297,8 @@ func (c *nearCache) sweep(i uint, now time.Time) {
 	}
 }
 
-// close empties the cache for good.
-func (c *nearCache) close() {
+// Close empties the cache for good.
+func (c *Cache) Close() {
 	c.closed.Store(true)
 	for i := range c.shards {
 		s := &c.shards[i]
@@ -310,14 +310,14 @@ func (c *nearCache) close() {
 	}
 }
 
-// pushed counts a change that the server reported.
-func (c *nearCache) pushed() { c.count.pushes.Add(1) }
+// Pushed counts a change that the server reported.
+func (c *Cache) Pushed() { c.count.pushes.Add(1) }
 
-// flushed counts the loss of all that was read on one connection.
-func (c *nearCache) flushed() { c.count.flushes.Add(1) }
+// Flushed counts the loss of all that was read on one connection.
+func (c *Cache) Flushed() { c.count.flushes.Add(1) }
 
-// nearStats has the fields of the root's RueidisStats, which says what they mean: each converts to the other.
-type nearStats struct {
+// Stats has the fields of the root's RueidisStats, which says what they mean: each converts to the other.
+type Stats struct {
 	Hits          uint64
 	Misses        uint64
 	Joined        uint64
@@ -333,8 +333,8 @@ type nearStats struct {
 	InFlight  int
 }
 
-// addTo fills in all but InFlight.
-func (c *nearCache) addTo(stats *nearStats) {
+// AddTo fills in all but InFlight.
+func (c *Cache) AddTo(stats *Stats) {
 	stats.NearCache = true
 	stats.Misses = c.count.misses.Load()
 	stats.Joined = c.count.joined.Load()
@@ -353,8 +353,8 @@ func (c *nearCache) addTo(stats *nearStats) {
 	}
 }
 
-// chained counts the entries that a look-up can find, and underWay the flights: for tests.
-func (c *nearCache) chained() (n int) {
+// Chained counts the entries that a look-up can find, and underWay the flights: for tests.
+func (c *Cache) Chained() (n int) {
 	for i := range c.shards {
 		for j := range c.shards[i].buckets {
 			for e := c.shards[i].buckets[j].Load(); e != nil; e = e.next.Load() {
@@ -365,7 +365,7 @@ func (c *nearCache) chained() (n int) {
 	return n
 }
 
-func (c *nearCache) underWay() (n int) {
+func (c *Cache) UnderWay() (n int) {
 	for i := range c.shards {
 		n += len(c.shards[i].flights)
 	}

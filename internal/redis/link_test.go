@@ -1,4 +1,4 @@
-package sess
+package redis
 
 import (
 	"errors"
@@ -8,47 +8,48 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/near"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/redis/rueidis"
 )
 
 // nearTest is a near cache with one link and no server: the test is what comes from it.
 type nearTest struct {
-	*nearCache
+	*near.Cache
 	link *link
 	now  time.Time
 }
 
 func newNearTest(t *testing.T, maxBytes int64) *nearTest {
-	s := newRedisStore(redisSettings{prefix: "p:", nearBytes: maxBytes, maxStale: time.Second, inFlight: 1})
-	n := &nearTest{nearCache: s.cache, link: s.newLink(rueidis.CacheStoreOption{}).(*link), now: time.Now()}
+	s := newStore(Settings{Prefix: "p:", NearBytes: maxBytes, MaxStale: time.Second, InFlight: 1})
+	n := &nearTest{Cache: s.cache, link: s.newLink(rueidis.CacheStoreOption{}).(*link), now: time.Now()}
 	n.beat()
 	return n
 }
 
 // beat extends the lease as a heartbeat sent now does.
-func (n *nearTest) beat() { n.link.lease.Load().extend(n.mono(n.now) + int64(time.Second)) }
+func (n *nearTest) beat() { n.link.lease.Load().Extend(n.Mono(n.now) + int64(time.Second)) }
 
 // fly begins a read of id and sends it.
-func (n *nearTest) fly(t *testing.T, id ident.ID) *flight {
+func (n *nearTest) fly(t *testing.T, id ident.ID) *near.Flight {
 	t.Helper()
-	f, first := n.join(id, n.now)
+	f, first := n.Join(id, n.now)
 	if !first {
 		t.Fatalf("join: got a flight that was under way, want a new one")
 	}
-	n.link.Flight("p:"+id.Value(), "GET", nearTTL, n.now)
+	n.link.Flight("p:"+id.Value(), "GET", near.TTL, n.now)
 	return f
 }
 
 // read makes a whole flight that finds r.
 func (n *nearTest) read(t *testing.T, id ident.ID, r *record.Record) {
 	t.Helper()
-	n.land(n.fly(t, id), r, nil, n.now)
+	n.Land(n.fly(t, id), r, nil, n.now)
 }
 
 func (n *nearTest) wantPeek(t *testing.T, id ident.ID, want *record.Record, when string) {
 	t.Helper()
-	if got, ok := n.peek(&id, n.now); got != want || ok != (want != nil) {
+	if got, ok := n.Peek(&id, n.now); got != want || ok != (want != nil) {
 		t.Errorf("peek %s: got (%v, %t), want (%v, %t)", when, got, ok, want, want != nil)
 	}
 }
@@ -98,7 +99,7 @@ func TestNearCacheAsksAgainAfterTenSeconds(t *testing.T) {
 	n := newNearTest(t, 1<<20)
 	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
 	n.read(t, id, r)
-	n.now = n.now.Add(nearTTL - time.Millisecond)
+	n.now = n.now.Add(near.TTL - time.Millisecond)
 	n.beat()
 	n.wantPeek(t, id, r, "after almost 10 s")
 	n.now = n.now.Add(2 * time.Millisecond)
@@ -115,8 +116,8 @@ func TestNearCacheKeepsNothingWithoutAnEnd(t *testing.T) {
 func TestNearCacheKeepsNoMiss(t *testing.T) {
 	n := newNearTest(t, 1<<20)
 	id := numberedID(t, 1)
-	n.land(n.fly(t, id), nil, record.ErrNotFound, n.now)
-	if f, first := n.join(id, n.now); !first {
+	n.Land(n.fly(t, id), nil, record.ErrNotFound, n.now)
+	if f, first := n.Join(id, n.now); !first {
 		t.Errorf("join after a read that found nothing: got %v, want a new flight", f)
 	}
 }
@@ -161,32 +162,32 @@ func TestFlightIsPoisoned(t *testing.T) {
 		name string
 		come func(n *nearTest)
 	}{
-		{"by one's own write", func(n *nearTest) { n.invalidate(id) }},
+		{"by one's own write", func(n *nearTest) { n.Invalidate(id) }},
 		{"by the server's report", func(n *nearTest) { n.link.invalidated("p:" + id.Value()) }},
 		{"by another connection's report", func(n *nearTest) {
 			(&link{tracking: n.link.tracking}).invalidated("p:" + id.Value())
 		}},
 		{"by the loss of the connection", func(n *nearTest) { n.link.Close(errors.New("lost")) }},
 		{"by a redirection", func(n *nearTest) { n.link.Cancel("p:"+id.Value(), "GET", errors.New("ASK")) }},
-		{"by news from a read past the cache", func(n *nearTest) { n.agree(id, `{"v":"news"}`) }},
+		{"by news from a read past the cache", func(n *nearTest) { n.Agree(id, `{"v":"news"}`) }},
 		{"by a second connection it may have been sent on", func(n *nearTest) {
-			n.link.newLink(rueidis.CacheStoreOption{}).Flight("p:"+id.Value(), "GET", nearTTL, n.now)
+			n.link.newLink(rueidis.CacheStoreOption{}).Flight("p:"+id.Value(), "GET", near.TTL, n.now)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNearTest(t, 1<<20)
 			f := n.fly(t, id)
-			if joined, first := n.join(id, n.now); first || joined != f {
+			if joined, first := n.Join(id, n.now); first || joined != f {
 				t.Errorf("join of a flight under way: got a new one, want it")
 			}
 			c.come(n)
-			if _, first := n.join(id, n.now); !first {
+			if _, first := n.Join(id, n.now); !first {
 				t.Errorf("join of a poisoned flight: got it, want a new one")
 			}
 			r := endingRecord(t, 10, n.now.Add(time.Hour))
-			n.land(f, r, nil, n.now)
-			<-f.landed()
-			if got, _, _ := f.result(); got != r {
+			n.Land(f, r, nil, n.now)
+			<-f.Landed()
+			if got, _, _ := f.Result(); got != r {
 				t.Errorf("record of who waited: got %v, want %v", got, r)
 			}
 			n.wantPeek(t, id, nil, "after a poisoned flight")
@@ -214,30 +215,30 @@ func TestReadBehindAnOwnWriteIsKept(t *testing.T) {
 			answer(n)
 		}, false},
 		{"the report comes before it was sent", nil, false},
-		{"this node writes again", func(n *nearTest) { n.begin(id, n.now); answer(n) }, false},
-		{"another write of this node ends", func(n *nearTest) { n.invalidate(id); answer(n) }, false},
+		{"this node writes again", func(n *nearTest) { n.Begin(id, n.now); answer(n) }, false},
+		{"another write of this node ends", func(n *nearTest) { n.Invalidate(id); answer(n) }, false},
 		{"the connection is lost", func(n *nearTest) { answer(n); n.link.Close(errors.New("lost")) }, false},
 		{"it is redirected", func(n *nearTest) { n.link.Cancel(key, "GET", errors.New("MOVED")) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNearTest(t, 1<<20)
 			before := n.fly(t, id)
-			f := n.begin(id, n.now)
+			f := n.Begin(id, n.now)
 			if c.come == nil {
 				n.link.invalidated(key)
 			}
-			n.link.Flight(key, "GET", nearTTL, n.now)
+			n.link.Flight(key, "GET", near.TTL, n.now)
 			if c.come != nil {
 				c.come(n)
 			}
 			r := endingRecord(t, 10, n.now.Add(time.Hour))
-			n.land(f, r, nil, n.now)
+			n.Land(f, r, nil, n.now)
 			want := r
 			if !c.kept {
 				want = nil
 			}
 			n.wantPeek(t, id, want, "of what was read behind a write")
-			if leaseOf(before) != nil || n.land(before, endingRecord(t, 5, n.now.Add(time.Hour)), nil, n.now) {
+			if leaseOf(before) != nil || n.Land(before, endingRecord(t, 5, n.now.Add(time.Hour)), nil, n.now) {
 				t.Errorf("read from before the write: got it kept, want it poisoned")
 			}
 		})
@@ -247,8 +248,8 @@ func TestReadBehindAnOwnWriteIsKept(t *testing.T) {
 func TestRedirectedReadIsNotKept(t *testing.T) {
 	n := newNearTest(t, 1<<20)
 	id := numberedID(t, 1)
-	f, _ := n.join(id, n.now) // never seen by a link: the reply came over a connection that does not track it
-	n.land(f, endingRecord(t, 10, n.now.Add(time.Hour)), nil, n.now)
+	f, _ := n.Join(id, n.now) // never seen by a link: the reply came over a connection that does not track it
+	n.Land(f, endingRecord(t, 10, n.now.Add(time.Hour)), nil, n.now)
 	n.wantPeek(t, id, nil, "after a read nobody tracks")
 }
 
@@ -256,9 +257,9 @@ func TestNewsThatAgreeKeepWhatIsCached(t *testing.T) {
 	n := newNearTest(t, 1<<20)
 	id, r := numberedID(t, 1), endingRecord(t, 10, n.now.Add(time.Hour))
 	n.read(t, id, r)
-	n.agree(id, r.JSON())
+	n.Agree(id, r.JSON())
 	n.wantPeek(t, id, r, "after the server said the same")
-	n.agree(id, `{"v":"other"}`)
+	n.Agree(id, `{"v":"other"}`)
 	n.wantPeek(t, id, nil, "after the server said something else")
 }
 
@@ -268,8 +269,8 @@ func TestNearCacheStaysWithinItsBytes(t *testing.T) {
 		for i := range 20_000 {
 			n.read(t, numberedID(t, i), endingRecord(t, i%2000, n.now.Add(time.Hour)))
 		}
-		var stats nearStats
-		n.addTo(&stats)
+		var stats near.Stats
+		n.AddTo(&stats)
 		if stats.Bytes > maxBytes {
 			t.Errorf("bytes in a cache of %d: got %d", maxBytes, stats.Bytes)
 		}
@@ -279,15 +280,15 @@ func TestNearCacheStaysWithinItsBytes(t *testing.T) {
 		if stats.Evicted == 0 && maxBytes < 1<<20 {
 			t.Errorf("evicted from a cache of %d: got 0, want more", maxBytes)
 		}
-		if got := n.chained(); got != stats.Entries {
+		if got := n.Chained(); got != stats.Entries {
 			t.Errorf("entries in the buckets: got %d, want the %d that are counted", got, stats.Entries)
 		}
 	}
 }
 
 // lease returns the lease of a flight that has ended, or not yet begun to.
-func leaseOf(f *flight) *lease {
-	_, l, _ := f.result()
+func leaseOf(f *near.Flight) *near.Lease {
+	_, l, _ := f.Result()
 	return l
 }
 
@@ -315,12 +316,12 @@ func TestSweepRemovesWhatHasEnded(t *testing.T) {
 	}
 	n.now = n.now.Add(200 * time.Millisecond)
 	for i := range uint(64) {
-		n.sweep(i, n.now)
+		n.Sweep(i, n.now)
 	}
-	var stats nearStats
-	n.addTo(&stats)
-	if stats.Entries != 500 || n.chained() != 500 {
-		t.Errorf("entries after the sweep: got %d counted and %d found, want 500", stats.Entries, n.chained())
+	var stats near.Stats
+	n.AddTo(&stats)
+	if stats.Entries != 500 || n.Chained() != 500 {
+		t.Errorf("entries after the sweep: got %d counted and %d found, want 500", stats.Entries, n.Chained())
 	}
 }
 
@@ -334,25 +335,25 @@ func TestNearCacheUnderRaces(t *testing.T) {
 				id := numberedID(t, (i*7+g)%100)
 				switch i % 5 {
 				case 0, 1, 2:
-					n.peek(&id, n.now)
+					n.Peek(&id, n.now)
 				case 3:
-					if f, first := n.join(id, n.now); first {
-						n.link.Flight("p:"+id.Value(), "GET", nearTTL, n.now)
-						n.land(f, endingRecord(t, 100*(i%30), n.now.Add(time.Hour)), nil, n.now)
+					if f, first := n.Join(id, n.now); first {
+						n.link.Flight("p:"+id.Value(), "GET", near.TTL, n.now)
+						n.Land(f, endingRecord(t, 100*(i%30), n.now.Add(time.Hour)), nil, n.now)
 					}
 				default:
-					n.invalidate(id)
+					n.Invalidate(id)
 				}
 			}
 		})
 	}
 	all.Wait()
-	var stats nearStats
-	n.addTo(&stats)
-	if got := n.chained(); got != stats.Entries {
+	var stats near.Stats
+	n.AddTo(&stats)
+	if got := n.Chained(); got != stats.Entries {
 		t.Errorf("entries in the buckets: got %d, want the %d that are counted", got, stats.Entries)
 	}
-	if got := n.underWay(); got != 0 {
+	if got := n.UnderWay(); got != 0 {
 		t.Errorf("flights left: got %d, want 0", got)
 	}
 }
@@ -361,22 +362,22 @@ func TestPeekAllocatesNothing(t *testing.T) {
 	n := newNearTest(t, 1<<20)
 	id := numberedID(t, 1)
 	n.read(t, id, endingRecord(t, 10, n.now.Add(time.Hour)))
-	if got := testing.AllocsPerRun(100, func() { n.peek(&id, n.now) }); got != 0 {
+	if got := testing.AllocsPerRun(100, func() { n.Peek(&id, n.now) }); got != 0 {
 		t.Errorf("allocations of a hit: got %v, want 0", got)
 	}
 }
 
 func BenchmarkNearCacheHit(b *testing.B) {
-	s := newRedisStore(redisSettings{prefix: "p:", nearBytes: 64 << 20, maxStale: time.Hour, inFlight: 1})
+	s := newStore(Settings{Prefix: "p:", NearBytes: 64 << 20, MaxStale: time.Hour, InFlight: 1})
 	l := s.newLink(rueidis.CacheStoreOption{}).(*link)
 	now := time.Now()
-	l.lease.Load().extend(int64(time.Hour))
+	l.lease.Load().Extend(int64(time.Hour))
 	ids := make([]ident.ID, 1<<14)
 	for i := range ids {
 		ids[i], _ = ident.ParseID(fmt.Sprintf("%032d", i*7919))
-		f, _ := s.cache.join(ids[i], now)
-		l.Flight("p:"+ids[i].Value(), "GET", nearTTL, now)
-		s.cache.land(f, endingRecord(b, 300, now.Add(time.Hour)), nil, now)
+		f, _ := s.cache.Join(ids[i], now)
+		l.Flight("p:"+ids[i].Value(), "GET", near.TTL, now)
+		s.cache.Land(f, endingRecord(b, 300, now.Add(time.Hour)), nil, now)
 	}
 	for _, c := range []struct {
 		name string

@@ -1,4 +1,4 @@
-package sess
+package redis
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/near"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -22,7 +23,7 @@ const maxLooks = 64
 // lease; read again, and then tell. Whatever changed before that read is what is told of, and whatever changes after it
 // will be reported. A store without a near cache reads at an interval instead, and compares.
 type watches struct {
-	look  func(ctx context.Context, id ident.ID) (*record.Record, *lease, error)
+	look  func(ctx context.Context, id ident.ID) (*record.Record, *near.Lease, error)
 	mono  func(time.Time) int64
 	every time.Duration // between two checks of all watches
 	poll  bool          // the store hears nothing: compare
@@ -44,7 +45,7 @@ type watches struct {
 type redisWatch struct {
 	id       ident.ID
 	told     map[*watcher]struct{}
-	lease    *lease         // of the connection that reports a change; nil: none does
+	lease    *near.Lease    // of the connection that reports a change; nil: none does
 	last     *record.Record // what was there
 	round    uint64         // the check of all that looked at it last
 	stale    bool           // a change was reported
@@ -58,18 +59,18 @@ type watcher struct {
 	stopped atomic.Bool
 }
 
-func newWatches(s *redisStore) *watches {
+func newWatches(s *Store) *watches {
 	ws := &watches{
 		look:  s.look,
 		mono:  func(time.Time) int64 { return 0 },
-		every: s.maxStale,
+		every: s.MaxStale,
 		poll:  true,
 		news:  make(chan struct{}, 1),
 		done:  s.done,
 		byID:  make(map[ident.ID]*redisWatch),
 	}
 	if s.cache != nil {
-		ws.mono, ws.every, ws.poll = s.cache.mono, ws.every/4, false
+		ws.mono, ws.every, ws.poll = s.cache.Mono, ws.every/4, false
 	}
 	return ws
 }
@@ -91,7 +92,7 @@ func (ws *watches) add(ctx context.Context, id ident.ID, w *watcher) (stop func(
 	defer ws.mu.Unlock()
 	if !sw.underWay {
 		// What the others have missed until now this look has seen: they must hear of it before it is taken for old.
-		missed := len(sw.told) > 1 && (sw.lost || !record.Equal(r, sw.last) || !ws.poll && sw.lease.blind(ws.mono(time.Now())))
+		missed := len(sw.told) > 1 && (sw.lost || !record.Equal(r, sw.last) || !ws.poll && sw.lease.Blind(ws.mono(time.Now())))
 		sw.lease, sw.last = l, r
 		if missed || l == nil && !ws.poll { // or it changed during the look
 			sw.stale = true
@@ -174,7 +175,7 @@ func (ws *watches) check(all bool) {
 		ws.more = true
 	}
 	for _, sw := range ws.byID {
-		blind := ws.more && sw.round != ws.round && sw.lease.blind(now)
+		blind := ws.more && sw.round != ws.round && sw.lease.Blind(now)
 		if sw.underWay || !(sw.stale || blind) {
 			continue
 		}

@@ -1,4 +1,4 @@
-package sess
+package redis
 
 import (
 	"context"
@@ -11,26 +11,26 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// storage is what the root's Storage says.
-func (s *redisStore) storage(prefix string) fiber.Storage {
+// Storage is what the root's Storage says.
+func (s *Store) Storage(prefix string) fiber.Storage {
 	if prefix == "" {
 		panic(`sess: Storage: prefix is empty; want one of its own, such as "csrf:", or Reset would remove the sessions`)
 	}
-	if strings.HasPrefix(prefix, s.prefix) || strings.HasPrefix(s.prefix, prefix) {
-		panic(fmt.Sprintf("sess: Storage: prefix %q overlaps %q, the sessions' own; want one that does not", prefix, s.prefix))
+	if strings.HasPrefix(prefix, s.Prefix) || strings.HasPrefix(s.Prefix, prefix) {
+		panic(fmt.Sprintf("sess: Storage: prefix %q overlaps %q, the sessions' own; want one that does not", prefix, s.Prefix))
 	}
-	return &redisStorage{s, prefix}
+	return &storage{s, prefix}
 }
 
-// redisStorage copies every key and value: they are often views of a request, and a command that was given up may be
+// storage copies every key and value: they are often views of a request, and a command that was given up may be
 // sent when the request is long over.
-type redisStorage struct {
-	store  *redisStore
+type storage struct {
+	store  *Store
 	prefix string
 }
 
 // Get returns a copy of the value under key, nil if there is none.
-func (r *redisStorage) Get(key string) ([]byte, error) {
+func (r *storage) Get(key string) ([]byte, error) {
 	if key == "" {
 		return nil, nil
 	}
@@ -50,7 +50,7 @@ func (r *redisStorage) Get(key string) ([]byte, error) {
 }
 
 // Set keeps value under key for ttl; 0 is for ever, less than 0 has passed already. An empty key or value is ignored.
-func (r *redisStorage) Set(key string, value []byte, ttl time.Duration) error {
+func (r *storage) Set(key string, value []byte, ttl time.Duration) error {
 	if key == "" || len(value) == 0 {
 		return nil
 	}
@@ -65,7 +65,7 @@ func (r *redisStorage) Set(key string, value []byte, ttl time.Duration) error {
 }
 
 // Delete removes what is under key.
-func (r *redisStorage) Delete(key string) error {
+func (r *storage) Delete(key string) error {
 	if key == "" {
 		return nil
 	}
@@ -73,7 +73,7 @@ func (r *redisStorage) Delete(key string) error {
 }
 
 // write sends a command, again if the server surely did nothing.
-func (r *redisStorage) write(op string, command rueidis.Completed) error {
+func (r *storage) write(op string, command rueidis.Completed) error {
 	s := r.store
 	command = command.Pin()
 	_, err := run(context.Background(), s, op, func(ctx context.Context) (struct{}, error) {
@@ -84,7 +84,7 @@ func (r *redisStorage) write(op string, command rueidis.Completed) error {
 
 // Reset removes everything under the prefix. It asks every server for keys, replicas too, and removes them where they
 // live.
-func (r *redisStorage) Reset() error {
+func (r *storage) Reset() error {
 	var errs []error
 	for _, node := range r.store.client.Nodes() {
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
@@ -100,7 +100,7 @@ func (r *redisStorage) Reset() error {
 }
 
 // resetStep removes what one SCAN finds.
-func (r *redisStorage) resetStep(node rueidis.Client, cursor uint64) (next uint64, err error) {
+func (r *storage) resetStep(node rueidis.Client, cursor uint64) (next uint64, err error) {
 	const keysAtATime = 512
 	s := r.store
 	return run(context.Background(), s, "storage reset", func(ctx context.Context) (uint64, error) {
@@ -126,4 +126,4 @@ func (r *redisStorage) resetStep(node rueidis.Client, cursor uint64) (next uint6
 var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace
 
 // Close does nothing: the connections are the store's.
-func (r *redisStorage) Close() error { return nil }
+func (r *storage) Close() error { return nil }

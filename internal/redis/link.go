@@ -1,9 +1,10 @@
-package sess
+package redis
 
 import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fibersess/sess/internal/near"
 	"github.com/redis/rueidis"
 )
 
@@ -15,7 +16,7 @@ import (
 // from the one that receives, in the order of the stream.
 type link struct {
 	*tracking
-	lease atomic.Pointer[lease]
+	lease atomic.Pointer[near.Lease]
 	beat  atomic.Int64 // when the heartbeat under way was sent, as nearCache.mono has it; 0: there is none
 }
 
@@ -23,7 +24,7 @@ var _ rueidis.CacheStore = (*link)(nil)
 
 // tracking is what all links of a store share.
 type tracking struct {
-	cache   *nearCache
+	cache   *near.Cache
 	watches *watches
 	hold    time.Duration // how long a heartbeat makes a lease hold: MaxStale
 	probe   atomic.Pointer[probe]
@@ -32,7 +33,7 @@ type tracking struct {
 
 func (t *tracking) newLink(rueidis.CacheStoreOption) rueidis.CacheStore {
 	l := &link{tracking: t}
-	l.lease.Store(new(lease))
+	l.lease.Store(new(near.Lease))
 	wake(t.connect)
 	return l
 }
@@ -58,9 +59,9 @@ const heartbeatCommand = "HELLO"
 // Flight always says that there is nothing, so rueidis asks the server.
 func (l *link) Flight(key, command string, _ time.Duration, now time.Time) (rueidis.RedisMessage, rueidis.CacheEntry) {
 	if command == heartbeatCommand {
-		l.beat.Store(max(1, l.cache.mono(now)))
+		l.beat.Store(max(1, l.cache.Mono(now)))
 	} else {
-		l.cache.sent(key, l.lease.Load())
+		l.cache.Sent(key, l.lease.Load())
 	}
 	return rueidis.RedisMessage{}, nil
 }
@@ -69,7 +70,7 @@ func (l *link) Flight(key, command string, _ time.Duration, now time.Time) (ruei
 // heartbeats say. It returns when the value ends in Unix milliseconds, 0 if the server did not say.
 func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 	if command != heartbeatCommand {
-		l.cache.answered(key, l.lease.Load())
+		l.cache.Answered(key, l.lease.Load())
 		return max(0, reply.CachePXAT())
 	}
 	sent := l.beat.Swap(0)
@@ -77,9 +78,9 @@ func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 	switch {
 	case err != nil || sent == 0:
 	case server.role != roleMaster: // it was one before a failover: what it says now is somebody else's news
-		l.renew(l.lease.Load().began()) // a replica has no lease to lose: that is no news
+		l.renew(l.lease.Load().Began()) // a replica has no lease to lose: that is no news
 	default:
-		l.lease.Load().extend(sent + int64(l.hold))
+		l.lease.Load().Extend(sent + int64(l.hold))
 	}
 	return 0
 }
@@ -91,8 +92,8 @@ func (l *link) Cancel(key, command string, _ error) {
 		l.beat.Store(0)
 		return
 	}
-	if id, ok := l.cache.idOf(key); ok {
-		l.cache.invalidate(id)
+	if id, ok := l.cache.IdOf(key); ok {
+		l.cache.Invalidate(id)
 	}
 }
 
@@ -110,12 +111,12 @@ func (l *link) Delete(keys []rueidis.RedisMessage) {
 }
 
 func (l *link) invalidated(key string) {
-	l.cache.pushed()
+	l.cache.Pushed()
 	if p := l.probe.Load(); p != nil && p.key == key {
 		wake(p.seen)
 	}
-	if id, ok := l.cache.idOf(key); ok {
-		l.cache.reported(id, l.lease.Load())
+	if id, ok := l.cache.IdOf(key); ok {
+		l.cache.Reported(id, l.lease.Load())
 		l.watches.changed(id)
 	}
 }
@@ -126,10 +127,10 @@ func (l *link) Close(error) { l.renew(true) }
 // renew ends the lease and begins another that holds for nothing yet: all that was read before is worthless. news says
 // whether that is worth telling.
 func (l *link) renew(news bool) {
-	fresh := new(lease)
-	l.lease.Swap(fresh).end()
+	fresh := new(near.Lease)
+	l.lease.Swap(fresh).End()
 	if news {
-		l.cache.flushed()
+		l.cache.Flushed()
 		wake(l.watches.news)
 	}
 }

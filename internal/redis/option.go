@@ -1,4 +1,4 @@
-package sess
+package redis
 
 import (
 	"cmp"
@@ -12,14 +12,14 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// redisSettings is a RueidisConfig that is complete and right.
-type redisSettings struct {
-	prefix    string
-	nearBytes int64 // 0: no near cache
-	maxStale  time.Duration
-	inFlight  int
-	koa       bool
-	logger    *slog.Logger
+// Settings is a RueidisConfig that is complete and right.
+type Settings struct {
+	Prefix    string
+	NearBytes int64 // 0: no near cache
+	MaxStale  time.Duration
+	InFlight  int
+	Koa       bool
+	Logger    *slog.Logger
 }
 
 const (
@@ -44,10 +44,10 @@ const (
 	defaultRingScale = 10
 )
 
-// clientOption returns the options of the client that a store builds from the application's, or all that is wrong with
+// ClientOption returns the options of the client that a store builds from the application's, or all that is wrong with
 // them: what breaks a promise of the store is refused, the rest is respected.
-func (s *redisSettings) clientOption(o rueidis.ClientOption) (rueidis.ClientOption, error) {
-	if err := s.refuse(&o); err != nil {
+func (s *Settings) ClientOption(o rueidis.ClientOption) (rueidis.ClientOption, error) {
+	if err := s.Refuse(&o); err != nil {
 		return o, err
 	}
 	o.Dialer.KeepAlive = cmp.Or(o.Dialer.KeepAlive, keepAlive)
@@ -60,22 +60,22 @@ func (s *redisSettings) clientOption(o rueidis.ClientOption) (rueidis.ClientOpti
 	o.ConnWriteTimeout = cmp.Or(o.ConnWriteTimeout, writeTimeout)
 	o.DisableRetry = true     // the store retries, knowing what is safe to send twice
 	o.AlwaysPipelining = true // outside the pipeline a deadline closes the connection, for all who use it
-	o.DisableCache = s.nearBytes == 0
+	o.DisableCache = s.NearBytes == 0
 	if o.PipelineMultiplex == 0 {
 		o.PipelineMultiplex = -1 // one connection a node: three times as fast as two, and its lease covers all reads
 	}
 	return o, nil
 }
 
-// refuse returns what must not be set, and why.
-func (s *redisSettings) refuse(o *rueidis.ClientOption) error {
+// Refuse returns what must not be set, and why.
+func (s *Settings) Refuse(o *rueidis.ClientOption) error {
 	var errs []error
 	wrong := func(when bool, field, text string) {
 		if when {
 			errs = append(errs, fmt.Errorf("sess: rueidis.ClientOption.%s: %s", field, text))
 		}
 	}
-	near := s.nearBytes > 0
+	near := s.NearBytes > 0
 	replicas := "got a choice of replicas; want none: a replica lags behind, so it brings back what was changed or destroyed"
 	wrong(len(o.InitAddress) == 0, "InitAddress", "got no address; want at least one host:port")
 	wrong(o.ReplicaOnly, "ReplicaOnly", replicas)
@@ -96,10 +96,10 @@ func (s *redisSettings) refuse(o *rueidis.ClientOption) error {
 	wrong(o.Sentinel.Dialer.KeepAlive < 0, "Sentinel.Dialer.KeepAlive", "got less than 0; want 0 or more: a dead connection must be noticed")
 	wrong(o.ConnWriteTimeout < 0, "ConnWriteTimeout", "got less than 0; want 0 or more: a dead connection must be noticed")
 	wrong(o.RingScaleEachConn < 0 || o.RingScaleEachConn > 24, "RingScaleEachConn", "got less than 0 or more than 24; want 0 for 10")
-	if ring := 1 << min(24, max(0, cmp.Or(o.RingScaleEachConn, defaultRingScale))); ring < 2*s.inFlight {
+	if ring := 1 << min(24, max(0, cmp.Or(o.RingScaleEachConn, defaultRingScale))); ring < 2*s.InFlight {
 		wrong(true, "RingScaleEachConn", fmt.Sprintf(
 			"got a ring of %d commands; want at least twice the %d of RueidisConfig.MaxInFlight: a full ring ignores deadlines",
-			ring, s.inFlight))
+			ring, s.InFlight))
 	}
 	return errors.Join(errs...)
 }

@@ -1,4 +1,4 @@
-package sess
+package redis
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/near"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/redis/rueidis"
 )
@@ -23,7 +24,7 @@ const opTimeout = time.Second
 // does not always obey a context: it waits for a connection that is being made, and for room in a full ring. And a
 // command that was given up is under way until the server has answered or the connection is dead; it keeps its slot
 // for so long, so that the ring never fills.
-func run[T any](ctx context.Context, s *redisStore, op string, f func(ctx context.Context) (T, error)) (T, error) {
+func run[T any](ctx context.Context, s *Store, op string, f func(ctx context.Context) (T, error)) (T, error) {
 	type outcome struct {
 		v   T
 		err error
@@ -72,7 +73,7 @@ type lasting struct{ context.Context }
 
 func (lasting) Done() <-chan struct{} { return nil }
 
-func (s *redisStore) acquire(ctx context.Context) error {
+func (s *Store) acquire(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (s *redisStore) acquire(ctx context.Context) error {
 	}
 }
 
-func (s *redisStore) release() { <-s.slots }
+func (s *Store) release() { <-s.slots }
 
 // swapScript compares what is there with ARGV[1] and, if they are equal, deletes it, or gives it the TTL ARGV[2] in
 // milliseconds, or replaces it by ARGV[3] with that TTL. It returns 1 when that is done, nil if nothing is there, and
@@ -115,7 +116,7 @@ return other and {other, redis.call('PTTL', KEYS[1])}`
 const readScript = `return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}`
 
 // create is Swap where nothing must be there.
-func (s *redisStore) create(ctx context.Context, id ident.ID, next *record.Record, ttl time.Duration) (*record.Record, error) {
+func (s *Store) create(ctx context.Context, id ident.ID, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	for {
 		err := s.retryUnsent(ctx, func() error {
 			return s.client.Do(ctx, s.client.B().Set().Key(s.key(id)).Value(next.JSON()).Nx().PxMilliseconds(millis(ttl)).Build()).Error()
@@ -132,7 +133,7 @@ func (s *redisStore) create(ctx context.Context, id ident.ID, next *record.Recor
 }
 
 // replace is Swap where old must be there.
-func (s *redisStore) replace(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
+func (s *Store) replace(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	sent := time.Now()
 	err := s.retryUnsent(ctx, func() error {
@@ -152,21 +153,21 @@ type exchanged struct {
 // exchange is replace, which in the same round trip reads the key again, such that the server will report a change of
 // it: so the near cache need not ask for what this node has written. Where the script surely did nothing replace tries
 // again.
-func (s *redisStore) exchange(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (exchanged, error) {
+func (s *Store) exchange(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (exchanged, error) {
 	sent := time.Now()
-	f := s.cache.begin(id, sent)
+	f := s.cache.Begin(id, sent)
 	key := s.key(id)
 	swap := s.client.B().Evalsha().Sha1(s.swapSum).Numkeys(1).Key(key).Arg(swapArgs(old, next, ttl)...).Build()
 	get := s.client.B().Get().Key(key).Cache()
 	// A cacheable command is one that is sent with the request to track what it reads. All commands of a batch must be.
 	replies := s.client.DoMultiCache(ctx,
-		rueidis.CT(rueidis.Cacheable(swap).ToStaticTTL(), nearTTL), rueidis.CT(get.ToStaticTTL(), nearTTL))
+		rueidis.CT(rueidis.Cacheable(swap).ToStaticTTL(), near.TTL), rueidis.CT(get.ToStaticTTL(), near.TTL))
 	there, err := replies[1].ToString()
 	r := next
 	if err != nil || there != next.JSON() {
 		r, err = parseReply(there, err)
 	}
-	kept := s.cache.land(f, r, failure("get", err), time.Now())
+	kept := s.cache.Land(f, r, failure("get", err), time.Now())
 
 	err = replies[0].Error()
 	if code, _ := errorCode(err); code == "NOSCRIPT" || didNothing(err) {
@@ -190,7 +191,7 @@ func swapArgs(old, next *record.Record, ttl time.Duration) []string {
 }
 
 // swapped returns what Swap does, of the reply of swapScript, which was sent at the given instant.
-func (s *redisStore) swapped(reply rueidis.RedisResult, err error, next *record.Record, sent time.Time) (*record.Record, error) {
+func (s *Store) swapped(reply rueidis.RedisResult, err error, next *record.Record, sent time.Time) (*record.Record, error) {
 	if rueidis.IsRedisNil(err) {
 		return nil, record.ErrNotFound
 	}
@@ -204,12 +205,12 @@ func (s *redisStore) swapped(reply rueidis.RedisResult, err error, next *record.
 }
 
 // fetch reads a record from the server.
-func (s *redisStore) fetch(ctx context.Context, id ident.ID) (*record.Record, error) {
+func (s *Store) fetch(ctx context.Context, id ident.ID) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	sent := time.Now()
 	err := s.retry(ctx, func() error {
 		sent = time.Now()
-		if s.koa {
+		if s.Koa {
 			reply = s.read.Exec(ctx, s.client, []string{s.key(id)}, nil)
 		} else {
 			reply = s.client.Do(ctx, s.client.B().Get().Key(s.key(id)).Build())
@@ -221,7 +222,7 @@ func (s *redisStore) fetch(ctx context.Context, id ident.ID) (*record.Record, er
 		return nil, record.ErrNotFound
 	case err != nil:
 		return nil, err
-	case s.koa:
+	case s.Koa:
 		return s.parsePair(reply, sent)
 	default:
 		return parseReply(reply.ToString())
@@ -229,16 +230,16 @@ func (s *redisStore) fetch(ctx context.Context, id ident.ID) (*record.Record, er
 }
 
 // fetchTracked reads a record such that the server will report a change of it.
-func (s *redisStore) fetchTracked(ctx context.Context, id ident.ID) (*record.Record, error) {
+func (s *Store) fetchTracked(ctx context.Context, id ident.ID) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	var sent time.Time
 	err := s.retry(ctx, func() error {
 		sent = time.Now()
 		get := s.client.B().Get().Key(s.key(id)).Cache()
-		if !s.koa {
+		if !s.Koa {
 			get = get.ToStaticTTL() // the record says itself when it ends: do not ask the server for it
 		}
-		reply = s.client.DoCache(ctx, get, nearTTL)
+		reply = s.client.DoCache(ctx, get, near.TTL)
 		return reply.Error()
 	})
 	switch {
@@ -248,7 +249,7 @@ func (s *redisStore) fetchTracked(ctx context.Context, id ident.ID) (*record.Rec
 		return nil, err
 	}
 	r, err := parseReply(reply.ToString())
-	if err != nil || !s.koa || reply.CachePXAT() <= 0 {
+	if err != nil || !s.Koa || reply.CachePXAT() <= 0 {
 		return r, err
 	}
 	// rueidis counts the TTL from when the reply came. The server counted it from some time after the command was
@@ -257,7 +258,7 @@ func (s *redisStore) fetchTracked(ctx context.Context, id ident.ID) (*record.Rec
 }
 
 // parsePair returns the record of a reply that is a value and its TTL in milliseconds, asked for at sent.
-func (s *redisStore) parsePair(reply rueidis.RedisResult, sent time.Time) (*record.Record, error) {
+func (s *Store) parsePair(reply rueidis.RedisResult, sent time.Time) (*record.Record, error) {
 	pair, err := reply.ToArray()
 	if err != nil {
 		return nil, err
@@ -267,7 +268,7 @@ func (s *redisStore) parsePair(reply rueidis.RedisResult, sent time.Time) (*reco
 	}
 	r, err := parseReply(pair[0].ToString())
 	ttl, _ := pair[1].AsInt64() // negative: it has none
-	if err != nil || !s.koa || ttl < 0 {
+	if err != nil || !s.Koa || ttl < 0 {
 		return r, err
 	}
 	return r.WithExpires(time.UnixMilli(sent.UnixMilli() + ttl)), nil
@@ -284,7 +285,7 @@ func parseReply(json string, err error) (*record.Record, error) {
 }
 
 // retry calls f, which only reads, until it succeeds, fails for a reason that will last, or ctx is about to end.
-func (s *redisStore) retry(ctx context.Context, f func() error) error {
+func (s *Store) retry(ctx context.Context, f func() error) error {
 	return s.retryIf(ctx, f, func(err error) bool {
 		code, replied := errorCode(err)
 		return replied && slices.Contains(passingCodes, code) || !replied
@@ -292,7 +293,7 @@ func (s *redisStore) retry(ctx context.Context, f func() error) error {
 }
 
 // retryUnsent is retry for what writes: only when the server surely did nothing.
-func (s *redisStore) retryUnsent(ctx context.Context, f func() error) error {
+func (s *Store) retryUnsent(ctx context.Context, f func() error) error {
 	return s.retryIf(ctx, f, didNothing)
 }
 
@@ -317,7 +318,7 @@ const (
 	maxPause   = 64 * time.Millisecond
 )
 
-func (s *redisStore) retryIf(ctx context.Context, f func() error, passing func(error) bool) error {
+func (s *Store) retryIf(ctx context.Context, f func() error, passing func(error) bool) error {
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		err := f()
 		if err == nil || rueidis.IsRedisNil(err) || isContext(err) || ctx.Err() != nil || !passing(err) {
@@ -338,13 +339,13 @@ func isContext(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// replyError is the root's RedisError.
-type replyError struct {
+// Error is the root's RedisError.
+type Error struct {
 	Op   string // what was done: get, set, swap, destroy, connect
 	Code string // the first word of the reply: OOM, READONLY, NOPERM
 }
 
-func (e *replyError) Error() string {
+func (e *Error) Error() string {
 	return fmt.Sprintf("sess: redis %s: the server replied %s", e.Op, e.Code)
 }
 
@@ -362,7 +363,7 @@ func failure(op string, err error) error {
 	if err == nil || err == record.ErrNotFound {
 		return err
 	}
-	var told *replyError
+	var told *Error
 	switch {
 	case errors.As(err, &told):
 		return err
@@ -373,7 +374,7 @@ func failure(op string, err error) error {
 		if code == "WRONGTYPE" {
 			return fmt.Errorf("sess: redis %s: %w: the key holds no string", op, record.ErrCorrupt)
 		}
-		return &replyError{Op: op, Code: code}
+		return &Error{Op: op, Code: code}
 	}
 	return fmt.Errorf("sess: redis %s: %w", op, err)
 }
