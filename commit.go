@@ -78,7 +78,7 @@ func (st *state) save() error {
 func (st *state) orphaned() bool {
 	orphaned := st.is(lifeReset)
 	if orphaned && st.dirty() {
-		st.drop(Event{ID: st.id, Reason: ReasonOrphaned})
+		st.drop(Event{ID: ID(st.id), Reason: ReasonOrphaned})
 	}
 	return orphaned
 }
@@ -132,7 +132,7 @@ func (st *state) conclude(last bool) error {
 	switch {
 	case st.renewed && !st.forced:
 		if st.dirty() {
-			st.drop(Event{ID: *st.presented(), Reason: ReasonRenewed})
+			st.drop(Event{ID: ID(*st.presented()), Reason: ReasonRenewed})
 			st.dropChanges()
 		}
 		return nil
@@ -154,7 +154,7 @@ func (st *state) wanted() bool {
 	}
 	if st.ownCookie {
 		raw, _ := st.record.OwnCookie()
-		st.cookieJSON = cookies.AppendCookieJSON(st.cookieJSON[:0], raw, st.cookie, st.m.config.Cookie)
+		st.cookieJSON = cookies.AppendCookieJSON(st.cookieJSON[:0], raw, st.cookie, st.m.cookie)
 	}
 	var cookie []byte
 	if st.ownCookie {
@@ -203,7 +203,7 @@ func (st *state) store() error {
 		if st.fate != fateDestroy {
 			return nil
 		}
-		emit(st.m.config.Hooks.Expired, Event{ID: st.leaving})
+		emit(st.m.config.Hooks.Expired, Event{ID: ID(st.leaving)})
 		st.count(countExpired)
 		return st.end()
 	}
@@ -280,7 +280,7 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 		case there == next:
 			if current != before {
 				st.count(countMerged)
-				emit(m.config.Hooks.Merged, Event{ID: st.id})
+				emit(m.config.Hooks.Merged, Event{ID: ID(st.id)})
 			}
 			st.saved(before, next)
 			return true, nil
@@ -299,11 +299,11 @@ func (st *state) saved(before, next *record.Record) {
 	st.record = next
 	if before == nil {
 		st.count(countCreated)
-		emit(st.m.config.Hooks.Created, Event{ID: st.id})
+		emit(st.m.config.Hooks.Created, Event{ID: ID(st.id)})
 		return
 	}
 	st.count(countSaved)
-	emit(st.m.config.Hooks.Saved, Event{ID: st.id})
+	emit(st.m.config.Hooks.Saved, Event{ID: ID(st.id)})
 }
 
 // build makes the record to store on top of current, and says how long it lives.
@@ -317,7 +317,7 @@ func (st *state) build(current *record.Record, at time.Time, ttl time.Duration) 
 	h := record.Header{Created: st.created, Ends: m.stored(life.ends), Known: life.ends}
 	if st.ownCookie || m.config.Koa {
 		raw, _ := current.OwnCookie()
-		st.cookieJSON = cookies.AppendCookieJSON(st.cookieJSON[:0], raw, *opts, m.config.Cookie)
+		st.cookieJSON = cookies.AppendCookieJSON(st.cookieJSON[:0], raw, *opts, m.cookie)
 		h.Cookie = st.cookieJSON
 	}
 	next, scratch, err := record.Merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)

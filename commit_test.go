@@ -8,7 +8,6 @@ import (
 
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
-	"github.com/fibersess/sess/internal/sign"
 	"github.com/valyala/fasthttp"
 )
 
@@ -42,7 +41,7 @@ func TestAWriteThatTheCommitDidNotSeeIsTold(t *testing.T) {
 
 // A session that is fought over does not keep the commits of others waiting that share its lock.
 func TestOnlyWhoCompetesForASessionQueues(t *testing.T) {
-	m, err := NewManager(Config{Store: struct{ Store }{NewMemoryStore()}, Keys: sign.Keys(longKey)})
+	m, err := NewManager(Config{Store: struct{ Store }{NewMemoryStore()}, Keys: Keys(longKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +78,7 @@ type remoteStore struct {
 	Peeker
 }
 
-func newRemoteStore(t *testing.T, id ident.ID, json string) *remoteStore {
+func newRemoteStore(t *testing.T, id ID, json string) *remoteStore {
 	t.Helper()
 	kept := NewMemoryStore()
 	s := &remoteStore{kept, kept, kept}
@@ -87,9 +86,9 @@ func newRemoteStore(t *testing.T, id ident.ID, json string) *remoteStore {
 	return s
 }
 
-func (s *remoteStore) keep(t *testing.T, id ident.ID, json string) {
+func (s *remoteStore) keep(t *testing.T, id ID, json string) {
 	t.Helper()
-	r, err := record.ParseRecord(json)
+	r, err := ParseRecord(json)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,11 +110,11 @@ func queue(t *testing.T, m *Manager, id ident.ID) {
 func TestAnIDThatExistsIsNotAdoptedFromTheQueue(t *testing.T) {
 	id := testID(t, testIDText)
 	store := newRemoteStore(t, id, `{"user":"ann"}`)
-	m, err := NewManager(Config{Store: store, Keys: sign.Keys(longKey), GenerateID: func() (string, error) { return testIDText, nil }})
+	m, err := NewManager(Config{Store: store, Keys: Keys(longKey), GenerateID: func() (string, error) { return testIDText, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	queue(t, m, id)
+	queue(t, m, ident.ID(id))
 	var ctx fasthttp.RequestCtx
 	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) { Set(m.FromRequest(ctx), "mine", 1) })
 	if err == nil || len(ctx.Response.Header.PeekCookie("koa.sid")) > 0 {
@@ -129,17 +128,17 @@ func TestAnIDThatExistsIsNotAdoptedFromTheQueue(t *testing.T) {
 func TestAnEqualRecordFromTheQueueIsNoMerge(t *testing.T) {
 	id := testID(t, testIDText)
 	store := newRemoteStore(t, id, `{"n":1}`)
-	m, err := NewManager(Config{Store: store, Keys: sign.Keys(longKey)})
+	m, err := NewManager(Config{Store: store, Keys: Keys(longKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetCookie("koa.sid", testIDText)
-	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, &id)))
+	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, (*ident.ID)(&id))))
 	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) {
 		Set(m.FromRequest(ctx), "n", 2)
 		store.keep(t, id, `{"n":1}`) // read again
-		queue(t, m, id)
+		queue(t, m, ident.ID(id))
 	})
 	if stats := m.Stats(); err != nil || stats.Saved != 1 || stats.Merged != 0 {
 		t.Errorf("saved on top of an equal record: got %v, %+v, want it saved and nothing merged", err, stats)
@@ -150,17 +149,17 @@ func TestATombstoneFromTheQueueStays(t *testing.T) {
 	const tombstone = `{"$":{"c":1,"e":253402300799999,"to":"where.the.session.went"}}`
 	id := testID(t, testIDText)
 	store := newRemoteStore(t, id, `{"n":1}`)
-	m, err := NewManager(Config{Store: store, Keys: sign.Keys(longKey)})
+	m, err := NewManager(Config{Store: store, Keys: Keys(longKey)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetCookie("koa.sid", testIDText)
-	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, &id)))
+	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, (*ident.ID)(&id))))
 	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) {
 		Set(m.FromRequest(ctx), "n", 2)
 		store.keep(t, id, tombstone)
-		queue(t, m, id)
+		queue(t, m, ident.ID(id))
 	})
 	if r, _ := store.Get(t.Context(), id); err != nil || r.JSON() != tombstone || m.Stats().Dropped != 1 {
 		t.Errorf("a save that queued behind a renewal: got %v, %s, %+v, want the change dropped", err, r.JSON(), m.Stats())

@@ -24,13 +24,13 @@ type Config struct {
 	// Keys sign the id. The first one signs, all of them verify: to rotate, put the new key in front and drop the old
 	// one when its sessions have ended. See [Keys], [SHA256Key], [SHA1Key].
 	// Default: a random key of this process, with a [MemoryStore] only.
-	Keys []sign.Key
+	Keys []Key
 
 	// DangerouslyShortKeys admits keys shorter than 16 bytes, which can be guessed. For Koa apps that have them.
 	DangerouslyShortKeys bool
 
 	// Cookie holds the attributes of the session cookie. See [Cookie] for its defaults.
-	Cookie cookies.Cookie
+	Cookie Cookie
 
 	// Transport carries the session in place of cookies, see [HeaderTransport]. Default: cookies.
 	Transport Transport
@@ -116,8 +116,8 @@ func (c Config) Validate() error {
 	if _, memory := c.Store.(*MemoryStore); len(c.Keys) == 0 && c.Store != nil && !memory && !c.Cookie.DangerouslyUnsigned {
 		wrong("Keys: none; want at least one where the Store outlives the process, or its sessions do not")
 	}
-	errs = append(errs, sign.ValidateKeys(c.Keys, c.DangerouslyShortKeys)...)
-	errs = append(errs, c.Cookie.WithDefaults().Validate(!c.Cookie.DangerouslyUnsigned)...)
+	errs = append(errs, sign.ValidateKeys(signKeys(c.Keys), c.DangerouslyShortKeys)...)
+	errs = append(errs, cookies.Cookie(c.Cookie).WithDefaults().Validate(!c.Cookie.DangerouslyUnsigned)...)
 	if !c.Cookie.Expires.IsZero() {
 		wrong("Cookie.Expires: is set; it belongs to one session (Session.SetCookie); here set MaxAge or TTL")
 	}
@@ -185,9 +185,9 @@ func (c Config) withDefaults() Config {
 	if len(c.Keys) == 0 && !c.Cookie.DangerouslyUnsigned {
 		secret := make([]byte, 32)
 		rand.Read(secret) // Never fails: it ends the program instead.
-		c.Keys = sign.Keys(secret)
+		c.Keys = Keys(secret)
 	}
-	c.Cookie = c.Cookie.WithDefaults()
+	c.Cookie = Cookie(cookies.Cookie(c.Cookie).WithDefaults())
 	if c.Koa && c.Cookie.MaxAge == 0 {
 		c.Cookie.MaxAge = min(cmp.Or(c.TTL, defaultTTL), cookies.MaxCookieAge)
 	}

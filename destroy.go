@@ -22,7 +22,7 @@ func (st *state) end() error {
 		id, r = successor, nil
 	}
 	st.count(countDestroyed)
-	emit(st.m.config.Hooks.Destroyed, Event{ID: st.leaving})
+	emit(st.m.config.Hooks.Destroyed, Event{ID: ID(st.leaving)})
 	st.fate, st.leaving, st.left = fateKeep, ident.ID{}, nil
 	st.due, st.goneOpts = dueExpire, opts
 	return nil

@@ -1,9 +1,5 @@
 package sess
 
-import (
-	"github.com/fibersess/sess/internal/ident"
-)
-
 // Hooks are functions that hear what happens to sessions, for logs, metrics and alarms. A nil function costs nothing.
 //
 // They run on the request's goroutine, in the middle of it (Dropped for a handle whose request is over: on the goroutine
@@ -22,8 +18,8 @@ type Hooks struct {
 
 // Event is what a hook is told. Its ID prints as a hash, see [ID]. Fields that do not apply are zero.
 type Event struct {
-	ID     ident.ID
-	Old    ident.ID
+	ID     ID
+	Old    ID
 	Reason Reason
 	Err    error
 }

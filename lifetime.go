@@ -91,9 +91,9 @@ func (st *state) options(r *record.Record) *cookies.Cookie {
 func (m *Manager) options(r *record.Record, own *cookies.Cookie) *cookies.Cookie {
 	raw, ok := r.OwnCookie()
 	if !ok {
-		return &m.config.Cookie
+		return &m.cookie
 	}
-	*own = cookies.ParseCookieJSON(raw, m.config.Cookie)
+	*own = cookies.ParseCookieJSON(raw, m.cookie)
 	return own
 }
 

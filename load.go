@@ -109,7 +109,7 @@ func (st *state) validate() {
 	ok := false
 	st.call(func(s Session) { ok = valid(st.ctx, s) })
 	if !ok {
-		st.reject(Event{ID: st.id, Reason: ReasonInvalid})
+		st.reject(Event{ID: ID(st.id), Reason: ReasonInvalid})
 		st.forget()
 	}
 }
@@ -166,13 +166,13 @@ func (st *state) unread(err error) error {
 
 // refuse is reject for the presented id.
 func (st *state) refuse(reason Reason, err error) {
-	st.reject(Event{ID: *st.presented(), Reason: reason, Err: err})
+	st.reject(Event{ID: ID(*st.presented()), Reason: reason, Err: err})
 }
 
 // expired tells that the presented session's own end has passed.
 func (st *state) expired() {
 	st.count(countExpired)
-	emit(st.m.config.Hooks.Expired, Event{ID: *st.presented()})
+	emit(st.m.config.Hooks.Expired, Event{ID: ID(*st.presented())})
 }
 
 // get asks the store, its memory first.

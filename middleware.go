@@ -42,7 +42,8 @@ type Manager struct {
 	ring    *sign.Keyring // nil: unsigned
 	ids     ident.IdSource
 	cookies *cookies.CookieWriter
-	field   string // the request header that carries the session
+	cookie  cookies.Cookie // as the config has it
+	field   string         // the request header that carries the session
 
 	states sync.Pool // *state
 	locks  commitLocks
@@ -57,9 +58,10 @@ func NewManager(config Config) (*Manager, error) {
 	c := config.withDefaults()
 	m := &Manager{config: c, store: newShelf(c.Store)}
 	if !c.Cookie.DangerouslyUnsigned {
-		m.ring = sign.NewKeyring(c.Keys, c.Cookie.Name, c.Koa)
+		m.ring = sign.NewKeyring(signKeys(c.Keys), c.Cookie.Name, c.Koa)
 	}
-	m.cookies = cookies.NewCookieWriter(&c.Cookie, m.ring)
+	m.cookie = cookies.Cookie(c.Cookie)
+	m.cookies = cookies.NewCookieWriter(&m.cookie, m.ring)
 	m.field = "Cookie"
 	if c.Transport != nil {
 		m.field = c.Transport.Field()

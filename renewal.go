@@ -71,7 +71,7 @@ func (st *state) moved(next *record.Record, err error) error {
 	st.record = next
 	st.count(countCreated)
 	st.count(countRegenerated)
-	emit(st.m.config.Hooks.Regenerated, Event{ID: st.id, Old: st.leaving})
+	emit(st.m.config.Hooks.Regenerated, Event{ID: ID(st.id), Old: ID(st.leaving)})
 	return nil
 }
 

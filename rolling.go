@@ -68,7 +68,7 @@ func (st *state) extend(begins bool) bool {
 	default:
 		st.record = winner
 		st.count(countTouched)
-		emit(m.config.Hooks.Saved, Event{ID: st.id})
+		emit(m.config.Hooks.Saved, Event{ID: ID(st.id)})
 		st.owe(st.lasts())
 	}
 	return true

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
-	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -82,15 +81,15 @@ func Take[T any](s Session, key string) (value T, ok bool, err error) {
 }
 
 // ID returns the session's id, a secret. A new session gets one when asked. It is zero if the id cannot be had.
-func (s Session) ID() ident.ID {
+func (s Session) ID() ID {
 	if !s.look() {
-		return ident.ID{}
+		return ID{}
 	}
 	defer s.st.mu.Unlock()
 	if err := s.st.newID(); err != nil {
 		s.st.failWrite(err)
 	}
-	return s.st.id
+	return ID(s.st.id)
 }
 
 // IsNew reports whether the session is not one that the store holds.
@@ -157,34 +156,34 @@ func (s Session) Clear() {
 }
 
 // Cookie returns the cookie options of this session: its own, or those of the Config.
-func (s Session) Cookie() cookies.Cookie {
+func (s Session) Cookie() Cookie {
 	if !s.look() {
-		return cookies.Cookie{}
+		return Cookie{}
 	}
 	defer s.st.mu.Unlock()
-	return *s.st.options(s.st.record)
+	return Cookie(*s.st.options(s.st.record))
 }
 
 // SetCookie gives this session cookie options of its own. They are kept in the record and hold for every later cookie
 // of the session; without Config.TTL its Expires or MaxAge also are the record's. Change what Cookie returns: a zero
 // MaxAge and Expires mean a browser session, an empty Path is that of the Config, a zero Secure or SameSite the default. The name cannot be changed.
 // The error lists what is wrong with c, and then nothing was changed.
-func (s Session) SetCookie(c cookies.Cookie) error {
+func (s Session) SetCookie(c Cookie) error {
 	if !s.enterToWrite() {
 		return ErrReleased
 	}
 	defer s.st.mu.Unlock()
-	own := &s.st.m.config.Cookie
+	own := &s.st.m.cookie
 	c.Name, c.DangerouslyUnsigned = own.Name, own.DangerouslyUnsigned
 	if c.Path == "" {
 		c.Path = own.Path
 	}
-	c = c.WithDefaults()
-	if errs := c.Validate(!c.DangerouslyUnsigned); len(errs) > 0 {
+	full := cookies.Cookie(c).WithDefaults()
+	if errs := full.Validate(!c.DangerouslyUnsigned); len(errs) > 0 {
 		return errors.Join(errs...)
 	}
 	s.st.written()
-	s.st.cookie, s.st.ownCookie = c, true
+	s.st.cookie, s.st.ownCookie = full, true
 	return nil
 }
 

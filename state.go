@@ -330,7 +330,7 @@ func (st *state) release() {
 	st.mu.Unlock()
 	m.states.Put(st)
 	if unsaved { // At last, since a hook may panic.
-		m.drop(stripe, Event{ID: id, Reason: ReasonCommitted})
+		m.drop(stripe, Event{ID: ID(id), Reason: ReasonCommitted})
 	}
 }
 
@@ -368,7 +368,7 @@ func (m *Manager) drop(stripe uint32, e Event) {
 
 // lose is drop where the session is another's or nobody's by now: a cookie that an earlier Save owes is not sent.
 func (st *state) lose(reason Reason) {
-	st.drop(Event{ID: st.id, Reason: reason})
+	st.drop(Event{ID: ID(st.id), Reason: reason})
 	if st.due == dueCookie {
 		st.due = dueNothing
 	}
@@ -377,6 +377,6 @@ func (st *state) lose(reason Reason) {
 // storeError tells of a failing store and returns what the request is failed with.
 func (st *state) storeError(op string, id ident.ID, err error) error {
 	st.count(countStoreErrors)
-	emit(st.m.config.Hooks.StoreError, Event{ID: id, Err: err})
+	emit(st.m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})
 	return &Error{Op: op, Err: err}
 }

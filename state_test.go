@@ -6,14 +6,13 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/fibersess/sess/internal/sign"
 	"github.com/valyala/fasthttp"
 )
 
 // boundState returns the state of a request that presents nothing.
 func boundState(t *testing.T, hooks Hooks) *state {
 	t.Helper()
-	m, err := NewManager(Config{Hooks: hooks, Keys: sign.Keys(longKey)})
+	m, err := NewManager(Config{Hooks: hooks, Keys: Keys(longKey)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fibersess/sess/internal/ident"
-	"github.com/fibersess/sess/internal/record"
 	"github.com/gofiber/fiber/v2"
 )
 
@@ -45,7 +43,7 @@ func NewStorageStore(storage fiber.Storage, prefix string) *StorageStore {
 }
 
 // Get returns the record kept under id.
-func (s *StorageStore) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
+func (s *StorageStore) Get(ctx context.Context, id ID) (*Record, error) {
 	var text string
 	err := s.call(ctx, "get", id, func() error {
 		b, err := s.storage.Get(s.key(id))
@@ -58,18 +56,18 @@ func (s *StorageStore) Get(ctx context.Context, id ident.ID) (*record.Record, er
 	if text == "" {
 		return nil, ErrNotFound
 	}
-	return record.ParseRecord(text)
+	return ParseRecord(text)
 }
 
 // Set keeps r under id.
-func (s *StorageStore) Set(ctx context.Context, id ident.ID, r *record.Record, ttl time.Duration) error {
+func (s *StorageStore) Set(ctx context.Context, id ID, r *Record, ttl time.Duration) error {
 	return s.call(ctx, "set", id, func() error {
 		return s.storage.Set(s.key(id), []byte(r.JSON()), driverTTL(ttl))
 	})
 }
 
 // Destroy removes what is kept under id.
-func (s *StorageStore) Destroy(ctx context.Context, id ident.ID) error {
+func (s *StorageStore) Destroy(ctx context.Context, id ID) error {
 	return s.call(ctx, "destroy", id, func() error {
 		return s.storage.Delete(s.key(id))
 	})
@@ -77,7 +75,7 @@ func (s *StorageStore) Destroy(ctx context.Context, id ident.ID) error {
 
 // call runs f, which may hang in the driver, and leaves it behind when ctx ends. What f writes may be read only if
 // call returns nil.
-func (s *StorageStore) call(ctx context.Context, operation string, id ident.ID, f func() error) error {
+func (s *StorageStore) call(ctx context.Context, operation string, id ID, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("sess: storage %s: %w", operation, err)
 	}
@@ -110,7 +108,7 @@ func recovered(f func() error) (err error) {
 }
 
 // key is a string of its own: drivers may keep it.
-func (s *StorageStore) key(id ident.ID) string { return s.prefix + id.Value() }
+func (s *StorageStore) key(id ID) string { return s.prefix + id.Value() }
 
 // driverTTL returns a TTL that a driver which cuts off to whole seconds, on a clock that is itself up to a second
 // late, does not make shorter than ttl, and never 0, which would mean for ever.
@@ -129,7 +127,7 @@ func (e *driverError) Error() string { return e.text }
 func (e *driverError) Unwrap() error { return e.cause }
 
 // driverFault wraps err. Drivers like to name the key that failed.
-func driverFault(operation string, id ident.ID, err error) error {
+func driverFault(operation string, id ID, err error) error {
 	if err == nil {
 		return nil
 	}

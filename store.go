@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -19,13 +18,13 @@ import (
 type Store interface {
 	// Get returns the record kept under id. The error is ErrNotFound if there is none or its TTL has passed,
 	// ErrCorrupt if what is kept is not a record; any other error says that the store could not tell.
-	Get(ctx context.Context, id ident.ID) (*record.Record, error)
+	Get(ctx context.Context, id ID) (*Record, error)
 
 	// Set keeps r under id for ttl, which is positive, and replaces what is there.
-	Set(ctx context.Context, id ident.ID, r *record.Record, ttl time.Duration) error
+	Set(ctx context.Context, id ID, r *Record, ttl time.Duration) error
 
 	// Destroy removes what is kept under id. It returns nil if there is nothing.
-	Destroy(ctx context.Context, id ident.ID) error
+	Destroy(ctx context.Context, id ID) error
 }
 
 // Swapper is a store that can compare and swap, in one atomic step among all its users.
@@ -39,19 +38,19 @@ type Swapper interface {
 	// It returns next and nil when done. If something other than old is kept it returns that and nil: the caller
 	// lost, and has what it needs to try again. If old is not nil and nothing is kept the error is ErrNotFound; if
 	// what is kept is not a record it is ErrCorrupt. After any other error the swap may or may not have happened.
-	Swap(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (current *record.Record, err error)
+	Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (current *Record, err error)
 }
 
 // Peeker is a store that holds some records in the memory of this process.
 type Peeker interface {
 	// Peek returns the record of id if it is at hand and may be served at now. It does no I/O and does not allocate.
-	Peek(id ident.ID, now time.Time) (r *record.Record, ok bool)
+	Peek(id ID, now time.Time) (r *Record, ok bool)
 }
 
 // Refresher is a store that may answer Get from a cache and can also look past it.
 type Refresher interface {
 	// Refresh is Get, answered by the server and not by a cache.
-	Refresh(ctx context.Context, id ident.ID) (*record.Record, error)
+	Refresh(ctx context.Context, id ID) (*Record, error)
 }
 
 // Watcher is a store that hears of changes made anywhere.
@@ -59,7 +58,7 @@ type Watcher interface {
 	// Watch calls changed, from a goroutine of the store's, each time the record of id may have changed or ended,
 	// also when the store lost sight of it for a moment, until stop is called. changed must not block,
 	// panic or close the store. One call may stand for several changes.
-	Watch(ctx context.Context, id ident.ID, changed func()) (stop func(), err error)
+	Watch(ctx context.Context, id ID, changed func()) (stop func(), err error)
 }
 
 // Local is a store without I/O: its methods return at once whatever the context, so callers need not make a deadline.
@@ -72,6 +71,13 @@ type Local interface {
 var (
 	// ErrNotFound: the store holds nothing under this id, or it has expired.
 	ErrNotFound = record.ErrNotFound
+
+	// ErrCorrupt: what is kept under this id is not a record: not a JSON object, not valid, a member twice, too deep
+	// or too large.
+	ErrCorrupt = record.ErrCorrupt
+
+	// ErrTooLarge: the record would be larger than Config.MaxRecordBytes; nothing was stored.
+	ErrTooLarge = record.ErrTooLarge
 
 	// ErrConflict: others changed the session again and again until StoreTimeout passed; nothing was stored.
 	ErrConflict = errors.New("sess: conflict: the session kept changing until the deadline; nothing was stored")

@@ -259,7 +259,7 @@ func (st *state) refresh() error {
 	}
 	if had && st.record == nil { // It has ended, and what was written was meant for it.
 		if st.dirty() {
-			st.drop(Event{ID: id, Reason: ReasonGone})
+			st.drop(Event{ID: ID(id), Reason: ReasonGone})
 		}
 		st.forget()
 		st.dropChanges()

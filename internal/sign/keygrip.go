@@ -31,11 +31,7 @@ const (
 	keySHA1
 )
 
-// Keys returns a key of each secret, for Config.Keys: the first signs, all verify. They sign with HMAC-SHA-256, or
-// with HMAC-SHA-1 if Config.Koa is set, as a Koa application does whose app.keys is a list of strings.
-//
-// To rotate, put a new secret in front, and drop the last when the sessions that it signed have ended. A secret
-// should be 32 random bytes or more; each node needs the same list.
+// Keys returns a key of each secret. They sign with HMAC-SHA-256, or in a ring for Koa with HMAC-SHA-1.
 func Keys[T string | []byte](secrets ...T) []Key {
 	keys := make([]Key, len(secrets))
 	for i, s := range secrets {
