@@ -250,49 +250,31 @@ func (st *state) settle(op string, err error) error {
 // isStoreFailure tells an error of the store's from one of the application's making.
 func isStoreFailure(err error) bool { return (&Error{Err: err}).status() == 503 }
 
-// put stores the session, new or changed, by compare-and-swap.
+// put stores the session, new or changed.
 func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error {
-	m := st.m
-	before := st.record
-	if !m.store.atomic {
-		next, life, err := st.build(before, at, ttl)
-		if err == nil {
-			_, err = m.store.swap(ctx, &st.id, before, next, life.ttl)
+	before, merged := st.record, false
+	next, err := st.amend(ctx, &st.id, before, func(r *record.Record) (*record.Record, time.Duration, error) {
+		switch merged = r != before; {
+		case merged && before == nil:
+			return nil, 0, errIDTaken
+		case merged && r.Renewed():
+			return nil, 0, errRenewed
 		}
-		if err == nil {
-			st.saved(before, next)
-		}
+		next, life, err := st.build(r, at, ttl)
+		return next, life.ttl, err
+	})
+	if err != nil {
 		return err
 	}
-	current := before
-	return st.contend(ctx, &st.id, func(ctx context.Context, newest *record.Record) (bool, error) {
-		if newest != nil && before != nil && !record.Equal(before, newest) {
-			current = newest
-		}
-		next, life, err := st.build(current, at, ttl)
-		if err != nil {
-			return true, err
-		}
-		there, err := m.store.swap(ctx, &st.id, current, next, life.ttl)
-		switch {
-		case err != nil:
-			return true, err
-		case there == next:
-			if current != before {
-				st.count(countMerged)
-				emit(m.config.Hooks.Merged, Event{ID: ID(st.id)})
-			}
-			st.saved(before, next)
-			return true, nil
-		case before == nil:
-			return true, &handlerError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
-		case there.Renewed():
-			return true, errRenewed
-		}
-		current = there
-		return false, nil
-	})
+	if merged {
+		st.count(countMerged)
+		emit(st.m.config.Hooks.Merged, Event{ID: ID(st.id)})
+	}
+	st.saved(before, next)
+	return nil
 }
+
+var errIDTaken = &handlerError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
 
 // saved notes that next is now in the store.
 func (st *state) saved(before, next *record.Record) {

@@ -57,7 +57,8 @@ func TestOnlyWhoCompetesForASessionQueues(t *testing.T) {
 	tried := func(id *ident.ID) bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		return newState(m).contend(ctx, id, func(context.Context, *record.Record) (bool, error) { return true, nil }) == nil
+		_, err := newState(m).amend(ctx, id, nil, func(r *record.Record) (*record.Record, time.Duration, error) { return r, 0, nil })
+		return err == nil
 	}
 	if tried(&busy) {
 		t.Error("the session that is fought over: got a try, want it to queue")

@@ -10,14 +10,27 @@ import (
 	"github.com/fibersess/sess/internal/record"
 )
 
-// contend runs try until it is done. The first loss tells that others write the same session: then it queues with those
-// of this process, and who finds them queueing does so at once. Whoever's turn it is gets the newest record that this
-// process knows, nil if it knows none: its own is old by then.
-func (st *state) contend(ctx context.Context, id *ident.ID, try func(ctx context.Context, newest *record.Record) (done bool, err error)) error {
+// amend replaces the record of id, last seen as r (nil: none), by what next makes of the newest one, until no other is
+// faster. It returns what stands there at the end; where next returns r itself nothing is done.
+//
+// The first loss tells that others write the same session: then it queues with those of this process, and who finds them
+// queueing does so at once. Whoever's turn it is begins with the newest record that this process knows.
+func (st *state) amend(ctx context.Context, id *ident.ID, r *record.Record, next func(r *record.Record) (*record.Record, time.Duration, error)) (*record.Record, error) {
+	try := func() (done bool, err error) {
+		n, ttl, err := next(r)
+		if err != nil || n == r {
+			return true, err
+		}
+		there, err := st.m.store.swap(ctx, id, r, n, ttl)
+		if err != nil {
+			return true, err
+		}
+		r = there
+		return there == n, nil
+	}
 	if st.m.store.local || !st.m.locks.taken(id) {
-		done, err := try(ctx, nil)
-		if done || err != nil {
-			return err
+		if done, err := try(); done {
+			return r, err
 		}
 	}
 	if st.m.store.local { // Now it may take a while.
@@ -27,15 +40,18 @@ func (st *state) contend(ctx context.Context, id *ident.ID, try func(ctx context
 	}
 	lock, session := st.m.locks.of(id)
 	if lock.acquire(ctx, session) != nil {
-		return ErrConflict
+		return r, ErrConflict
 	}
 	defer lock.release()
-	for newest := st.newest(id); ctx.Err() == nil; newest = nil {
-		if done, err := try(ctx, newest); done || err != nil {
-			return err
+	if newest := st.newest(id); newest != nil && r != nil && !record.Equal(newest, r) {
+		r = newest
+	}
+	for ctx.Err() == nil {
+		if done, err := try(); done {
+			return r, err
 		}
 	}
-	return ErrConflict
+	return r, ErrConflict
 }
 
 // newest returns the record of id that the store's memory holds, if that is a session.

@@ -3,6 +3,7 @@ package sess
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
@@ -38,13 +39,12 @@ func (st *state) extinguish(ctx context.Context, id ident.ID, r *record.Record) 
 		r, err = m.store.get(ctx, &id)
 	}
 	if err == nil {
-		err = st.contend(ctx, &id, func(ctx context.Context, _ *record.Record) (bool, error) {
-			if next, ok := r.Successor(); ok {
-				successor = next
-				return true, nil
+		_, err = st.amend(ctx, &id, r, func(r *record.Record) (*record.Record, time.Duration, error) {
+			if to, ok := r.Successor(); ok {
+				successor = to
+				return r, 0, nil
 			}
-			r, err = m.store.swap(ctx, &id, r, nil, 0)
-			return r == nil, err
+			return nil, 0, nil
 		})
 	}
 	switch {

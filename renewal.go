@@ -2,7 +2,6 @@ package sess
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
@@ -12,50 +11,42 @@ import (
 // move stores the session under its new id, and only then takes the old one away: a tombstone stands there for a
 // while. If the old one has ended meanwhile the new one goes too, since a logout wins.
 func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) error {
-	m := st.m
-	old, current := st.leaving, st.left
-	next, life, err := st.build(current, at, ttl)
-	if err != nil {
-		return err
-	}
-	if !m.store.atomic {
-		if _, err := m.store.swap(ctx, &st.id, nil, next, life.ttl); err != nil {
+	m, old := st.m, st.leaving
+	var next *record.Record
+	follow := func(r *record.Record) error { // stores under the new id what r and the changes make
+		n, life, err := st.build(r, at, ttl)
+		if err != nil {
 			return err
 		}
-		return st.moved(next, m.store.destroy(ctx, &old))
+		there, err := m.store.swap(ctx, &st.id, next, n, life.ttl)
+		switch {
+		case err == nil && there != n && next == nil:
+			err = errIDTaken
+		case err == nil && there != n:
+			err = ErrNotFound
+		}
+		next = n
+		return err
 	}
-	there, err := m.store.swap(ctx, &st.id, nil, next, life.ttl)
-	if err == nil && there != next {
-		return &handlerError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
-	}
-	if err != nil {
+	if err := follow(st.left); err != nil {
 		return err
 	}
 	tombstone, err := m.tombstone(at, &st.id)
 	if err != nil {
 		return err
 	}
-	err = st.contend(ctx, &old, func(ctx context.Context, _ *record.Record) (bool, error) {
-		there, err := m.store.swap(ctx, &old, current, tombstone, tombstoneTTL)
-		switch {
-		case err != nil:
-			return true, err
-		case there == tombstone:
-			return true, nil
-		case there.Renewed():
-			return true, errRenewed
+	seen := st.left
+	_, err = st.amend(ctx, &old, seen, func(r *record.Record) (*record.Record, time.Duration, error) {
+		if r.Renewed() {
+			return nil, 0, errRenewed
 		}
-		// It changed meanwhile: the new record must have that too.
-		current = there
-		merged, life, err := st.build(current, at, ttl)
-		if err != nil {
-			return true, err
+		if r != seen { // It changed meanwhile: the new record must have that too.
+			seen = r
+			if err := follow(r); err != nil {
+				return nil, 0, err
+			}
 		}
-		if there, err = m.store.swap(ctx, &st.id, next, merged, life.ttl); err == nil && there != merged {
-			err = ErrNotFound
-		}
-		next = merged
-		return false, err
+		return tombstone, tombstoneTTL, nil
 	})
 	if err != nil {
 		_ = m.store.destroy(ctx, &st.id) // Nobody has heard of this id; if it stays, it ends with its TTL.
@@ -78,7 +69,7 @@ func (st *state) moved(next *record.Record, err error) error {
 // tombstone makes the record that says where a session went. Beside Koa, which would take it for a session, it is
 // none: the old record is deleted.
 func (m *Manager) tombstone(at time.Time, successor *ident.ID) (*record.Record, error) {
-	if m.config.Koa {
+	if m.config.Koa || !m.store.atomic {
 		return nil, nil
 	}
 	h := record.Header{Created: at.UnixMilli(), Ends: at.Add(tombstoneTTL).UnixMilli(), Successor: *successor}

@@ -2,7 +2,6 @@ package sess
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"time"
 	"unicode/utf8"
@@ -204,28 +203,21 @@ func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 	ctx, cancel := st.phase()
 	defer cancel()
 	without := []record.Change{{Key: record.AppendName(nil, key), Kind: record.ChangeDelete}}
-	id, r := &st.id, st.record
+	id := &st.id
 	if st.fate == fateRegenerate { // It is still stored under the id that it will leave.
 		id = &st.leaving
 	}
-	err = st.contend(ctx, id, func(ctx context.Context, _ *record.Record) (done bool, err error) {
+	r, err := st.amend(ctx, id, st.record, func(r *record.Record) (*record.Record, time.Duration, error) {
+		if r.Renewed() {
+			return nil, 0, ErrNotFound
+		}
 		if raw, ok = r.Raw(key); !ok {
-			return true, nil
+			return r, 0, nil
 		}
-		next, scratch, err := record.Merge(r, false, without, record.Header{Created: r.CreatedMS(), Ends: st.m.stored(r.EndsMS()), Known: r.EndsMS()}, maxMaxRecordBytes, st.scratch)
+		h := record.Header{Created: r.CreatedMS(), Ends: st.m.stored(r.EndsMS()), Known: r.EndsMS()}
+		next, scratch, err := record.Merge(r, false, without, h, maxMaxRecordBytes, st.scratch)
 		st.scratch = scratch
-		if err != nil {
-			return true, err
-		}
-		current, err := st.m.store.swap(ctx, id, r, next, st.m.remaining(time.Now(), r.EndsMS()))
-		if err != nil {
-			return true, err
-		}
-		r = current
-		if _, tombstone := current.Successor(); tombstone {
-			return true, ErrNotFound
-		}
-		return current == next, nil
+		return next, st.m.remaining(time.Now(), r.EndsMS()), err
 	})
 	if errors.Is(err, ErrNotFound) || errors.Is(err, record.ErrCorrupt) { // Ended meanwhile: nobody has it.
 		return "", false, nil
