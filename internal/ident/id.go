@@ -14,19 +14,13 @@ const MaxIDLen = 63
 // errBadID says no more than the rule: the offending text is somebody's id.
 var errBadID = errors.New("sess: id: not 1 to 63 cookie-safe bytes (RFC 6265 cookie-octet)")
 
-// ID names one session. It holds up to 63 bytes by value: it is comparable, safe to keep, and never a view of a
-// request's buffer. The zero ID names no session.
-//
-// An id is a secret: whoever has it (and its signature) has the session. Formatting one in any way, with fmt or
-// log/slog, prints eight characters of a hash instead, which are the same for the same id on every node. [ID.Value]
-// reveals the id. (Of an unexported field of another struct fmt prints the bytes: it may not call methods there.)
+// ID is the root's ID.
 type ID struct {
 	b [MaxIDLen]byte
 	n uint8 // last: in front it would leave every read of b unaligned, a third of a look-up's time
 }
 
-// ParseID returns s as an ID. It fails if s is empty, longer than 63 bytes, or holds a byte that RFC 6265 section
-// 4.1.1 bars from a cookie's value: controls, space, double quote, comma, semicolon, backslash, non-ASCII.
+// ParseID is the root's ParseID.
 func ParseID(s string) (ID, error) {
 	id, ok := MakeID(s)
 	if !ok {

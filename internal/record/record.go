@@ -29,11 +29,7 @@ const (
 	headerMember = "$"      // what we need to know of a session: see header
 )
 
-// Record is a stored session: one JSON object, whose members are the session's keys. It is immutable and safe for
-// concurrent use; stores, caches and requests share it. A nil Record and the zero Record are the empty object.
-//
-// What a session holds is nobody else's business: formatting a Record with fmt or log/slog prints its size only. (Where
-// it stands by value in an unexported field of another struct, fmt prints it all: keep a pointer.)
+// Record is the root's Record.
 type Record struct {
 	data    string // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
 	created int64  // Unix milliseconds; 0: unknown
@@ -47,9 +43,7 @@ type Record struct {
 	compact bool   // there is no white space between the members
 }
 
-// ParseRecord checks s, which is copied, and returns it as a Record. The error is [ErrCorrupt] with the rule that s
-// breaks: it must be a JSON object in UTF-8 of at most 16 MiB, nest at most 128 levels deep, and have no member twice.
-// If it has a member "$" that must be what sess writes there.
+// ParseRecord is the root's ParseRecord.
 func ParseRecord(s string) (*Record, error) {
 	if len(s) > maxRecord {
 		return nil, fmt.Errorf("%w: %d bytes; want at most %d", ErrCorrupt, len(s), maxRecord)

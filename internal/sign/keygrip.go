@@ -15,8 +15,7 @@ import (
 	"github.com/fibersess/sess/internal/ident"
 )
 
-// Key is a secret that signs session cookies. Make one with [Keys], [SHA256Key] or [SHA1Key]; the zero Key is none
-// and is refused at start-up. Formatting a Key in any way prints the words "sess.Key".
+// Key is the root's Key.
 type Key struct {
 	// A function keeps the secret from fmt where a Key stands in an unexported field: fmt calls no method of ours
 	// there and follows pointers, but of a function it prints the address.
@@ -31,7 +30,7 @@ const (
 	keySHA1
 )
 
-// Keys returns a key of each secret. They sign with HMAC-SHA-256, or in a ring for Koa with HMAC-SHA-1.
+// Keys is the root's Keys.
 func Keys[T string | []byte](secrets ...T) []Key {
 	keys := make([]Key, len(secrets))
 	for i, s := range secrets {
@@ -40,11 +39,10 @@ func Keys[T string | []byte](secrets ...T) []Key {
 	return keys
 }
 
-// SHA256Key returns a key that signs with HMAC-SHA-256 even if Config.Koa is set: Koa's new Keygrip(keys, 'sha256').
+// SHA256Key is the root's SHA256Key.
 func SHA256Key[T string | []byte](secret T) Key { return newKey(secret, keySHA256) }
 
-// SHA1Key returns a key that signs with HMAC-SHA-1, as Koa does unless told otherwise. HMAC-SHA-1 is not broken; it
-// is here so that sessions of a Koa application stay valid while it is phased out.
+// SHA1Key is the root's SHA1Key.
 func SHA1Key[T string | []byte](secret T) Key { return newKey(secret, keySHA1) }
 
 func newKey[T string | []byte](text T, kind keyKind) Key {
