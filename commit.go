@@ -154,7 +154,7 @@ func (st *state) wanted() bool {
 	}
 	if st.ownCookie {
 		raw, _ := st.record.OwnCookie()
-		st.cookieJSON = cookies.AppendCookieJSON(st.cookieJSON[:0], raw, st.cookie, st.m.cookie)
+		st.cookieJSON = cookies.AppendJSON(st.cookieJSON[:0], raw, st.cookie, st.m.cookie)
 	}
 	var cookie []byte
 	if st.ownCookie {
@@ -299,7 +299,7 @@ func (st *state) build(current *record.Record, at time.Time, ttl time.Duration) 
 	h := record.Header{Created: st.created, Ends: m.stored(life.ends), Known: life.ends}
 	if st.ownCookie || m.config.Koa {
 		raw, _ := current.OwnCookie()
-		st.cookieJSON = cookies.AppendCookieJSON(st.cookieJSON[:0], raw, *opts, m.cookie)
+		st.cookieJSON = cookies.AppendJSON(st.cookieJSON[:0], raw, *opts, m.cookie)
 		h.Cookie = st.cookieJSON
 	}
 	next, scratch, err := record.Merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)

@@ -189,7 +189,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.Cookie = Cookie(cookies.Cookie(c.Cookie).WithDefaults())
 	if c.Koa && c.Cookie.MaxAge == 0 {
-		c.Cookie.MaxAge = min(cmp.Or(c.TTL, defaultTTL), cookies.MaxCookieAge)
+		c.Cookie.MaxAge = min(cmp.Or(c.TTL, defaultTTL), cookies.MaxAge)
 	}
 	if c.RollingThreshold == 0 && !c.RollingAlways {
 		c.RollingThreshold = 0.1

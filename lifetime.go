@@ -93,7 +93,7 @@ func (m *Manager) options(r *record.Record, own *cookies.Cookie) *cookies.Cookie
 	if !ok {
 		return &m.cookie
 	}
-	*own = cookies.ParseCookieJSON(raw, m.cookie)
+	*own = cookies.ParseJSON(raw, m.cookie)
 	return own
 }
 
@@ -145,10 +145,10 @@ func (st *state) pay() {
 
 // signature returns the signature of id if the request has brought it and the first key has made it.
 func (st *state) signature(id *ident.ID) []byte {
-	if st.m.ring == nil || !st.signed || st.jar.Key != 0 || *id != *st.presented() {
+	if st.m.ring == nil || !st.signed || st.jar.Key() != 0 || *id != *st.presented() {
 		return nil
 	}
-	return st.jar.Sigs[st.jar.Sig].Bytes()
+	return st.jar.Signature()
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.

@@ -34,8 +34,8 @@ func (st *state) present() bool {
 		return st.presentToken(m.config.Transport.Read(st.ctx))
 	}
 	jar := &st.jar
-	st.signed = jar.Find(&st.ctx.Request.Header, m.cookies.Name, m.cookies.SigName, m.ring)
-	if !st.signed && jar.NIDs > 0 {
+	st.signed = m.cookies.Find(jar, &st.ctx.Request.Header)
+	if !st.signed && jar.Some() {
 		st.reject(Event{Reason: ReasonSignature})
 	}
 	return st.signed
@@ -50,12 +50,7 @@ func (st *state) presentToken(token []byte) bool {
 	if st.m.ring != nil {
 		text, sig = cutToken(token)
 	}
-	jar := &st.jar
-	jar.Id = 0
-	ok := ident.SetID(&jar.Ids[0], text)
-	if ok && st.m.ring != nil {
-		jar.Key, ok = st.m.ring.Verify(&jar.Ids[0], sig)
-	}
+	ok := st.jar.Take(text, sig, st.m.ring)
 	if !ok {
 		st.reject(Event{Reason: ReasonSignature})
 	}
@@ -64,7 +59,7 @@ func (st *state) presentToken(token []byte) bool {
 }
 
 // presented is the id that the request has brought, if st.signed.
-func (st *state) presented() *ident.ID { return &st.jar.Ids[st.jar.Id] }
+func (st *state) presented() *ident.ID { return st.jar.ID() }
 
 // load looks the presented id up, once. A failing store is the error, here and in every later look. Whatever is not a
 // live session leaves the state as that of a new one.

@@ -40,8 +40,8 @@ type Manager struct {
 	store  shelf
 
 	ring    *sign.Keyring // nil: unsigned
-	ids     ident.IdSource
-	cookies *cookies.CookieWriter
+	ids     ident.Source
+	cookies *cookies.Writer
 	cookie  cookies.Cookie // as the config has it
 	field   string         // the request header that carries the session
 
@@ -61,7 +61,7 @@ func NewManager(config Config) (*Manager, error) {
 		m.ring = sign.NewKeyring(signKeys(c.Keys), c.Cookie.Name, c.Koa)
 	}
 	m.cookie = cookies.Cookie(c.Cookie)
-	m.cookies = cookies.NewCookieWriter(&m.cookie, m.ring)
+	m.cookies = cookies.NewWriter(&m.cookie, m.ring)
 	m.field = "Cookie"
 	if c.Transport != nil {
 		m.field = c.Transport.Field()

@@ -18,7 +18,7 @@ func (st *state) renew() {
 	// Whose beginning is unknown, since Koa has written it, has it noted with the first load: Lifetime counts from there.
 	begins := st.m.config.Lifetime > 0 && st.record.CreatedMS() == 0
 	if !st.m.config.Rolling && !begins || !st.extend(begins) {
-		if st.signed && st.jar.Key > 0 && st.due == dueNothing {
+		if st.signed && st.jar.Key() > 0 && st.due == dueNothing {
 			st.owe(st.lasts())
 		}
 	}

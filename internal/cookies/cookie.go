@@ -45,7 +45,7 @@ const (
 
 const (
 	defaultCookieName = "koa.sid"
-	MaxCookieAge      = 400 * 24 * time.Hour
+	MaxAge            = 400 * 24 * time.Hour
 )
 
 // WithDefaults returns c with the fields filled in whose zero value stands for something else.
@@ -67,16 +67,44 @@ const maxCandidates = 4
 // Presented is what a request presents: the well-formed ids and the signatures of plausible length in the order of
 // the header. It holds them by value. Only the first nIDs and nSigs count; the rest is left from earlier requests.
 type Presented struct {
-	Ids   [maxCandidates]ident.ID
-	Sigs  [maxCandidates]sign.Signature
-	NIDs  int
+	ids   [maxCandidates]ident.ID
+	sigs  [maxCandidates]sign.Signature
+	nIDs  int
 	nSigs int
 
-	Id, Sig int // those that were picked
-	Key     int // index of the key that made sig
+	id, sig int // those that were picked
+	key     int // index of the key that made sig
 }
 
-// Find sets p to what h presents under the two names, which are compared byte by byte, and picks an id. It reports
+// Find sets p to what h presents under the names that w writes, and picks an id. It reports false if none is good.
+func (w *Writer) Find(p *Presented, h *fasthttp.RequestHeader) bool {
+	return p.find(h, w.name, w.sigName, w.keys)
+}
+
+// Take sets p to an id and its signature that came some other way. It reports false if they are not good; k is nil where
+// there is no signature.
+func (p *Presented) Take(id, sig []byte, k *sign.Keyring) (ok bool) {
+	p.id = 0
+	ok = ident.SetID(&p.ids[0], id)
+	if ok && k != nil {
+		p.key, ok = k.Verify(&p.ids[0], sig)
+	}
+	return ok
+}
+
+// Some reports whether [Writer.Find] met an id, good or not, where it has found none that is good.
+func (p *Presented) Some() bool { return p.nIDs > 0 }
+
+// ID returns the id that was picked.
+func (p *Presented) ID() *ident.ID { return &p.ids[p.id] }
+
+// Key returns the index of the key that has signed it.
+func (p *Presented) Key() int { return p.key }
+
+// Signature returns its signature, as the request has it.
+func (p *Presented) Signature() []byte { return p.sigs[p.sig].Bytes() }
+
+// find sets p to what h presents under the two names, which are compared byte by byte, and picks an id. It reports
 // false if none is good.
 //
 // It reads the raw header and not h.Cookie, which would parse every cookie of the request. The grammar:
@@ -88,19 +116,19 @@ type Presented struct {
 //
 // Cookies may come in several lines, but to ask for all of them takes longer than to read one. It is not asked where
 // the first id of the first line is good, since the others could not change that.
-func (p *Presented) Find(h *fasthttp.RequestHeader, name, sigName string, k *sign.Keyring) bool {
+func (p *Presented) find(h *fasthttp.RequestHeader, name, sigName string, k *sign.Keyring) bool {
 	line := h.PeekCanonical(cookieField)
 	ours := skipForeign(line, name, sigName)
 	if k != nil && p.recall(ours, name, sigName, k) {
 		return true
 	}
-	p.NIDs, p.nSigs = 0, 0
+	p.nIDs, p.nSigs = 0, 0
 	p.scan(ours, name, sigName)
 	if line == nil && !keepsNames(h) {
 		return false
 	}
 	tried := 0
-	if p.NIDs > 0 {
+	if p.nIDs > 0 {
 		if p.check(k, 0, 0) {
 			return true
 		}
@@ -123,11 +151,11 @@ func (p *Presented) recall(line []byte, name, sigName string, k *sign.Keyring) b
 	if len(id) > ident.MaxIDLen || !sign.IsSignatureLen(len(sig)) {
 		return false
 	}
-	ident.FillID(&p.Ids[0], id)
-	index, ok := k.Recall(&p.Ids[0], sig)
+	ident.FillID(&p.ids[0], id)
+	index, ok := k.Recall(&p.ids[0], sig)
 	if ok {
-		p.Sigs[0].Set(sig)
-		p.Id, p.Sig, p.Key = 0, 0, index
+		p.sigs[0].Set(sig)
+		p.id, p.sig, p.key = 0, 0, index
 	}
 	return ok
 }
@@ -217,8 +245,8 @@ func cookieValue(v []byte) []byte {
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 
 func (p *Presented) addID(value []byte) {
-	if p.NIDs < maxCandidates && ident.SetID(&p.Ids[p.NIDs], value) {
-		p.NIDs++
+	if p.nIDs < maxCandidates && ident.SetID(&p.ids[p.nIDs], value) {
+		p.nIDs++
 	}
 }
 
@@ -226,14 +254,14 @@ func (p *Presented) addSignature(value []byte) {
 	if p.nSigs == maxCandidates || !sign.IsSignatureLen(len(value)) {
 		return
 	}
-	p.Sigs[p.nSigs].Set(value)
+	p.sigs[p.nSigs].Set(value)
 	p.nSigs++
 }
 
 // pick picks the first id, in the order of the header, that one of the signatures is good for. Of the first id the
 // first tried signatures are known not to be.
 func (p *Presented) pick(k *sign.Keyring, tried int) bool {
-	for i := range p.NIDs {
+	for i := range p.nIDs {
 		if p.check(k, i, tried) {
 			return true
 		}
@@ -246,12 +274,12 @@ func (p *Presented) pick(k *sign.Keyring, tried int) bool {
 // Cookie.DangerouslyUnsigned alone, every id is good.
 func (p *Presented) check(k *sign.Keyring, i, from int) bool {
 	if k == nil {
-		p.Id = i
+		p.id = i
 		return true
 	}
 	for j := from; j < p.nSigs; j++ {
-		if key, ok := k.Verify(&p.Ids[i], p.Sigs[j].Bytes()); ok {
-			p.Id, p.Sig, p.Key = i, j, key
+		if key, ok := k.Verify(&p.ids[i], p.sigs[j].Bytes()); ok {
+			p.id, p.sig, p.key = i, j, key
 			return true
 		}
 	}

@@ -17,15 +17,14 @@ func TestCookiesCostNoAllocations(t *testing.T) {
 	ring := sign.NewKeyring([]sign.Key{sign.SHA256Key(longKey), sign.SHA1Key(otherKey)}, "koa.sid", false)
 	id := testID(t, testIDText)
 	sig := ring.Sign(nil, &id)
-	old := sign.NewKeyring([]sign.Key{sign.SHA1Key(otherKey)}, "koa.sid", false).Sign(nil, &id)
-	bad := []byte(strings.Repeat("a", sign.Sha256SignatureLen))
+	bad := []byte(strings.Repeat("a", 43))
 	signed := readHeader(t, false, cookieLine("a=1; koa.sid="+testIDText+"; koa.sid.sig="+string(sig)+"; b=2"))
 	kept := readHeader(t, true, "cookie: koa.sid="+testIDText+"\r\n")
 	none := readHeader(t, false)
 	c := Cookie{Domain: "example.com"}.WithDefaults()
-	w, foreign := NewCookieWriter(&c, ring), Cookie{Path: "/own"}.WithDefaults()
+	w, foreign := NewWriter(&c, ring), Cookie{Path: "/own"}.WithDefaults()
 	path := []byte("/app/x")
-	var source ident.IdSource
+	var source ident.Source
 	var p Presented
 	var h, private fasthttp.ResponseHeader
 	private.Set("Cache-Control", "private")
@@ -34,13 +33,11 @@ func TestCookiesCostNoAllocations(t *testing.T) {
 		name string
 		run  func()
 	}{
-		{"find and pick", func() { p.Find(signed, "koa.sid", "koa.sid.sig", ring) }},
-		{"find, names kept", func() { p.Find(kept, "koa.sid", "koa.sid.sig", ring) }},
-		{"find, no cookie", func() { p.Find(none, "koa.sid", "koa.sid.sig", ring) }},
+		{"find and pick", func() { p.find(signed, "koa.sid", "koa.sid.sig", ring) }},
+		{"find, names kept", func() { p.find(kept, "koa.sid", "koa.sid.sig", ring) }},
+		{"find, no cookie", func() { p.find(none, "koa.sid", "koa.sid.sig", ring) }},
 		{"sign", func() { buf = ring.Sign(buf[:0], &id) }},
 		{"verify, remembered", func() { ring.Verify(&id, sig) }},
-		{"verify, seen first", func() { ring.Keys[0].Verify(&id, sig) }},
-		{"verify, SHA-1", func() { ring.Keys[1].Verify(&id, old) }},
 		{"verify, wrong", func() { ring.Verify(&id, bad) }},
 		{"write", func() { w.Write(&h, &c, &id, nil, true, time.Hour) }},
 		{"write, signed already", func() { w.Write(&h, &c, &id, sig, true, time.Hour) }},
@@ -50,8 +47,8 @@ func TestCookiesCostNoAllocations(t *testing.T) {
 		{"Vary", func() { h.Del("Vary"); AddVary(&h, "Cookie"); AddVary(&h, "Cookie") }},
 		{"path", func() { PathMatch("/app", path); PathMatch("/app", "/app/x") }},
 		{"random id", func() { source.RandomID() }},
-		{"read the cookie object", func() { ParseCookieJSON(koaCookie, c) }},
-		{"write the cookie object", func() { buf = AppendCookieJSON(buf[:0], koaCookie, c, c) }},
+		{"read the cookie object", func() { ParseJSON(koaCookie, c) }},
+		{"write the cookie object", func() { buf = AppendJSON(buf[:0], koaCookie, c, c) }},
 	} {
 		f.run()
 		if got := testing.AllocsPerRun(200, f.run); got != 0 {
@@ -80,7 +77,7 @@ func BenchmarkFind(b *testing.B) {
 			var p Presented
 			b.ReportAllocs()
 			for b.Loop() {
-				p.Find(h, "koa.sid", "koa.sid.sig", ring)
+				p.find(h, "koa.sid", "koa.sid.sig", ring)
 			}
 		})
 	}
@@ -89,7 +86,7 @@ func BenchmarkFind(b *testing.B) {
 func BenchmarkWriteCookies(b *testing.B) {
 	id := testID(b, testIDText)
 	c := Cookie{}.WithDefaults()
-	w := NewCookieWriter(&c, sign.NewKeyring(sign.Keys(longKey), "koa.sid", false))
+	w := NewWriter(&c, sign.NewKeyring(sign.Keys(longKey), "koa.sid", false))
 	var h fasthttp.ResponseHeader
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
@@ -114,13 +111,13 @@ func BenchmarkCookieJSON(b *testing.B) {
 	b.Run("read", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			ParseCookieJSON(koaCookie, c)
+			ParseJSON(koaCookie, c)
 		}
 	})
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			buf = AppendCookieJSON(buf[:0], koaCookie, c, c)
+			buf = AppendJSON(buf[:0], koaCookie, c, c)
 		}
 	})
 }

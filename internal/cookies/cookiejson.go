@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ParseCookieJSON returns the Cookie that a record's member "cookie" describes, as Koa writes it:
+// ParseJSON returns the Cookie that a record's member "cookie" describes, as Koa writes it:
 //
 //	path, domain   string, or null: none (a domain only)
 //	httpOnly       boolean
@@ -19,7 +19,7 @@ import (
 //
 // What is missing, of another type or against a rule of Cookie.validate is taken from defaults, so that a record can
 // never make a bad header. Name and signature are the configuration's alone. raw is part of a valid record.
-func ParseCookieJSON(raw string, defaults Cookie) Cookie {
+func ParseJSON(raw string, defaults Cookie) Cookie {
 	c := defaults
 	for a := attributesOf(raw); a.next(); {
 		c.setAttribute(a.name, a.value)
@@ -74,12 +74,12 @@ func (c *Cookie) setAttribute(name, value string) {
 	}
 }
 
-// AppendCookieJSON appends the member "cookie" that describes c: what parseCookieJSON with the same defaults reads as
+// AppendJSON appends the member "cookie" that describes c: what parseCookieJSON with the same defaults reads as
 // c, and Koa as the same cookie. Attributes of raw, the object before (or ""), stay where they are, those that we do
 // not know byte for byte; new ones follow in Koa's own order.
 //
 // One thing cannot be told: SecureAuto, which Koa does not have, is written as nothing and read as the default.
-func AppendCookieJSON(dst []byte, raw string, c, defaults Cookie) []byte {
+func AppendJSON(dst []byte, raw string, c, defaults Cookie) []byte {
 	dst = append(dst, '{')
 	start := len(dst)
 	var present uint
@@ -245,7 +245,7 @@ func attributeMillis(value string) (d time.Duration, ok bool) {
 	if err != nil || !(ms >= 0) {
 		return 0, false
 	}
-	return time.Duration(min(ms*float64(time.Millisecond), float64(MaxCookieAge))), true
+	return time.Duration(min(ms*float64(time.Millisecond), float64(MaxAge))), true
 }
 
 func attributeTime(value string) (t time.Time, ok bool) {

@@ -68,8 +68,8 @@ func TestTheCookieObjectOfKoaIsRead(t *testing.T) {
 		{`{"maxAge":-1e300}`, base},
 		{`{"maxAge":"1500"}`, base},
 		{`{"maxAge":true}`, base},
-		{`{"maxAge":315360000000}`, with(func(c *Cookie) { c.MaxAge = MaxCookieAge })},
-		{`{"maxAge":1e300}`, with(func(c *Cookie) { c.MaxAge = MaxCookieAge })},
+		{`{"maxAge":315360000000}`, with(func(c *Cookie) { c.MaxAge = MaxAge })},
+		{`{"maxAge":1e300}`, with(func(c *Cookie) { c.MaxAge = MaxAge })},
 		{`{"maxAge":1e999}`, base},
 		{`{"expires":"2031-02-03T12:00:00.500Z"}`, with(func(c *Cookie) { c.Expires = noon })},
 		{`{"expires":"2031-02-03T13:00:00.500+01:00"}`, with(func(c *Cookie) { c.Expires = noon })},
@@ -86,7 +86,7 @@ func TestTheCookieObjectOfKoaIsRead(t *testing.T) {
 		{`{"sameSite":"none","secure":false,"maxAge":1500}`, with(func(c *Cookie) { c.MaxAge = 1500 * time.Millisecond })},
 		{`{"partitioned":true,"secure":false}`, base},
 	} {
-		got := ParseCookieJSON(c.raw, base)
+		got := ParseJSON(c.raw, base)
 		if !got.Expires.Equal(c.want.Expires) {
 			t.Errorf("%s: got Expires %v, want %v", c.raw, got.Expires, c.want.Expires)
 		}
@@ -97,7 +97,7 @@ func TestTheCookieObjectOfKoaIsRead(t *testing.T) {
 	}
 	host := Cookie{Name: "__Host-n", Path: "/", Secure: SecureAlways}
 	for _, raw := range []string{`{"path":"/x"}`, `{"domain":"x.example"}`, `{"secure":false}`} {
-		if got := ParseCookieJSON(raw, host); got != host {
+		if got := ParseJSON(raw, host); got != host {
 			t.Errorf("%s under __Host-: got %+v, want the defaults", raw, got)
 		}
 	}
@@ -135,7 +135,7 @@ func TestTheCookieObjectIsWrittenAsKoaWritesIt(t *testing.T) {
 		{"secure is taken back, alone", `{"secure":true}`, day, day, koaCookie},
 		{"twice becomes once", `{"path":"/x","path":"/y"}`, day, day, `{"path":"/","httpOnly":true,"overwrite":true,"signed":true,"maxAge":86400000}`},
 	} {
-		if got := string(AppendCookieJSON([]byte("before "), c.raw, c.cookie, c.defaults)); got != "before "+c.want {
+		if got := string(AppendJSON([]byte("before "), c.raw, c.cookie, c.defaults)); got != "before "+c.want {
 			t.Errorf("%s:\n got %s,\nwant %s", c.name, got, "before "+c.want)
 		}
 	}
@@ -145,7 +145,7 @@ func TestTheCookieObjectSaysWhatWasPutIn(t *testing.T) {
 	var cookies []Cookie
 	for _, path := range []string{"/", "/a"} {
 		for _, domain := range []string{"", "x.example"} {
-			for _, age := range []time.Duration{0, time.Millisecond, 1500 * time.Microsecond, 24 * time.Hour, MaxCookieAge} {
+			for _, age := range []time.Duration{0, time.Millisecond, 1500 * time.Microsecond, 24 * time.Hour, MaxAge} {
 				for _, sameSite := range []SameSite{SameSiteLax, SameSiteStrict, SameSiteNone, SameSiteDangerouslyUnset} {
 					for _, flag := range []bool{false, true} {
 						c := Cookie{Name: "n", Path: path, Domain: domain, MaxAge: age, SameSite: sameSite, Secure: SecureAlways, Partitioned: flag, DangerouslyScriptReadable: flag}
@@ -161,12 +161,12 @@ func TestTheCookieObjectSaysWhatWasPutIn(t *testing.T) {
 	}
 	for i, c := range cookies {
 		defaults, before := cookies[(i*7+3)%len(cookies)], cookies[(i*11+5)%len(cookies)]
-		for _, raw := range []string{"", koaCookie, string(AppendCookieJSON(nil, "", before, defaults))} {
-			text := string(AppendCookieJSON(nil, raw, c, defaults))
-			if got := ParseCookieJSON(text, defaults); got != c {
+		for _, raw := range []string{"", koaCookie, string(AppendJSON(nil, "", before, defaults))} {
+			text := string(AppendJSON(nil, raw, c, defaults))
+			if got := ParseJSON(text, defaults); got != c {
 				t.Fatalf("%s over %s:\n got %+v,\nwant %+v", text, raw, got, c)
 			}
-			if again := string(AppendCookieJSON(nil, text, c, defaults)); again != text {
+			if again := string(AppendJSON(nil, text, c, defaults)); again != text {
 				t.Fatalf("written again: got %s, want %s", again, text)
 			}
 		}
@@ -180,8 +180,8 @@ func FuzzCookieJSON(f *testing.F) {
 	f.Add(`{"":1,"secure":null`)
 	defaults := defaultCookie()
 	f.Fuzz(func(t *testing.T, raw string) {
-		c := ParseCookieJSON(raw, defaults) // whatever it is, it must not panic
-		c.Expires = time.Time{}             // the one thing that is checked against a clock
+		c := ParseJSON(raw, defaults) // whatever it is, it must not panic
+		c.Expires = time.Time{}       // the one thing that is checked against a clock
 		if errs := c.Validate(true); errs != nil {
 			t.Errorf("%s: got %v, want a valid Cookie", raw, errs)
 		}
@@ -189,11 +189,11 @@ func FuzzCookieJSON(f *testing.F) {
 		if !json.Valid([]byte(raw)) {
 			return
 		}
-		text := AppendCookieJSON(nil, raw, c, defaults)
+		text := AppendJSON(nil, raw, c, defaults)
 		if !json.Valid(text) {
 			t.Fatalf("%s: got %s, want JSON", raw, text)
 		}
-		if got := ParseCookieJSON(string(text), defaults); got.MaxAge.Milliseconds() != c.MaxAge.Milliseconds() || got.Path != c.Path || got.Domain != c.Domain || got.SameSite != c.SameSite || got.Secure != c.Secure {
+		if got := ParseJSON(string(text), defaults); got.MaxAge.Milliseconds() != c.MaxAge.Milliseconds() || got.Path != c.Path || got.Domain != c.Domain || got.SameSite != c.SameSite || got.Secure != c.Secure {
 			t.Errorf("%s: got %+v, want %+v", text, got, c)
 		}
 		var before, after map[string]json.RawMessage

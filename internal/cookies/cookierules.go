@@ -28,10 +28,10 @@ func (c Cookie) Validate(signed bool) (errs []error) {
 	if c.MaxAge < 0 {
 		fault("MaxAge", "%v; want 0 for a browser session, or more; a session is ended by Destroy", c.MaxAge)
 	}
-	if c.MaxAge > MaxCookieAge {
-		fault("MaxAge", "%v; want %v (400 days) or less, browsers grant no more", c.MaxAge, MaxCookieAge)
+	if c.MaxAge > MaxAge {
+		fault("MaxAge", "%v; want %v (400 days) or less, browsers grant no more", c.MaxAge, MaxAge)
 	}
-	if !c.Expires.IsZero() && time.Until(c.Expires) > MaxCookieAge {
+	if !c.Expires.IsZero() && time.Until(c.Expires) > MaxAge {
 		fault("Expires", "%v; want 400 days from now or less, browsers grant no more", c.Expires.Format(time.RFC3339))
 	}
 	if c.Secure > SecureNever {

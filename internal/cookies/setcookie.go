@@ -10,13 +10,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// CookieWriter writes the cookies of one Manager. It is safe for concurrent use.
+// Writer writes the cookies of one Manager. It is safe for concurrent use.
 //
 // fasthttp renders the attributes; where they are the configuration's, as they nearly always are, it does so once, at
 // start-up. To let it put together each cookie takes four times as long.
-type CookieWriter struct {
-	Name    string
-	SigName string
+type Writer struct {
+	name    string
+	sigName string
 	keys    *sign.Keyring // nil: unsigned
 	usual   [2]rendered   // the configuration's attributes, without TLS and with it
 	pool    sync.Pool     // *cookieScratch
@@ -44,10 +44,10 @@ type cookieScratch struct {
 	cookie fasthttp.Cookie
 }
 
-// NewCookieWriter returns a writer of cookies with the name and, usually, the attributes of c, which has passed
+// NewWriter returns a writer of cookies with the name and, usually, the attributes of c, which has passed
 // validate. keys is nil for cookies without a signature.
-func NewCookieWriter(c *Cookie, keys *sign.Keyring) *CookieWriter {
-	w := &CookieWriter{Name: c.Name, SigName: c.Name + ".sig", keys: keys}
+func NewWriter(c *Cookie, keys *sign.Keyring) *Writer {
+	w := &Writer{name: c.Name, sigName: c.Name + ".sig", keys: keys}
 	w.pool.New = func() any { return new(cookieScratch) }
 	for i, tls := range [...]bool{false, true} {
 		a := c.attributes(tls)
@@ -59,7 +59,7 @@ func NewCookieWriter(c *Cookie, keys *sign.Keyring) *CookieWriter {
 // Write sets both cookies of id in h, with the attributes of c, which has passed validate, and in place of any that
 // are set there. sig is id's signature if it is at hand, else nil. secure says that the request came over TLS. The
 // browser keeps them for maxAge: 0 means until it is closed, and a time that is over removes them.
-func (w *CookieWriter) Write(h *fasthttp.ResponseHeader, c *Cookie, id *ident.ID, sig []byte, secure bool, maxAge time.Duration) {
+func (w *Writer) Write(h *fasthttp.ResponseHeader, c *Cookie, id *ident.ID, sig []byte, secure bool, maxAge time.Duration) {
 	var made [sign.MaxSignatureLen]byte
 	if sig == nil && w.keys != nil {
 		sig = w.keys.Sign(made[:0], id)
@@ -75,12 +75,12 @@ func (w *CookieWriter) Write(h *fasthttp.ResponseHeader, c *Cookie, id *ident.ID
 // Expire tells the browser to drop both cookies. It finds them by name, domain and path (and partition), and takes
 // orders about Secure ones only from a response that says Secure: hence all the attributes. The expiry is an instant
 // in the past and not Max-Age=0, since every browser there ever was obeys the former.
-func (w *CookieWriter) Expire(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
+func (w *Writer) Expire(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
 	w.set(h, c.attributes(secure), nil, nil, []byte(longAgo), false)
 }
 
 // ExpireBeside is expire for cookies of another path or domain than those that are set in h, which stay.
-func (w *CookieWriter) ExpireBeside(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
+func (w *Writer) ExpireBeside(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
 	w.set(h, c.attributes(secure), nil, nil, []byte(longAgo), true)
 }
 
@@ -88,7 +88,7 @@ const longAgo = "; expires=Thu, 01 Jan 1970 00:00:00 GMT"
 
 // set sets both cookies: their values, when they end, and what else they say. Unless beside, it takes away others of
 // their names.
-func (w *CookieWriter) set(h *fasthttp.ResponseHeader, a attributes, id, sig, end []byte, beside bool) {
+func (w *Writer) set(h *fasthttp.ResponseHeader, a attributes, id, sig, end []byte, beside bool) {
 	l := w.pool.Get().(*cookieScratch)
 	defer w.pool.Put(l)
 	var text []byte
@@ -101,9 +101,9 @@ func (w *CookieWriter) set(h *fasthttp.ResponseHeader, a attributes, id, sig, en
 		l.own = a.appendTo(l.own[:0], &l.cookie)
 		text = l.own
 	}
-	l.put(h, w.Name, id, end, text, beside)
+	l.put(h, w.name, id, end, text, beside)
 	if w.keys != nil {
-		l.put(h, w.SigName, sig, end, text, beside)
+		l.put(h, w.sigName, sig, end, text, beside)
 	}
 }
 
@@ -152,5 +152,5 @@ var wireSameSite = [...]fasthttp.CookieSameSite{
 
 // wholeSeconds returns d in seconds rounded up, within what browsers grant, and 0 for what is over.
 func wholeSeconds(d time.Duration) int64 {
-	return int64((min(max(d, 0), MaxCookieAge) + time.Second - 1) / time.Second)
+	return int64((min(max(d, 0), MaxAge) + time.Second - 1) / time.Second)
 }

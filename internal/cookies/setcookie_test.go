@@ -31,9 +31,9 @@ func setCookieLines(h *fasthttp.ResponseHeader) (lines []string) {
 }
 
 // writersOf returns two writers of cookies like c: one to which c is the usual one, and one to which it is a session's own.
-func writersOf(c Cookie, keys *sign.Keyring) []*CookieWriter {
+func writersOf(c Cookie, keys *sign.Keyring) []*Writer {
 	other := Cookie{Name: c.Name, Path: "/somewhere/else", Domain: "example.org"}
-	return []*CookieWriter{NewCookieWriter(&c, keys), NewCookieWriter(&other, keys)}
+	return []*Writer{NewWriter(&c, keys), NewWriter(&other, keys)}
 }
 
 func TestCookiesAreWrittenLikeThis(t *testing.T) {
@@ -98,7 +98,7 @@ func TestCookiesAreWrittenLikeThis(t *testing.T) {
 func TestCookiesReplaceThoseOfTheirName(t *testing.T) {
 	ring := sign.NewKeyring([]sign.Key{sign.SHA1Key("keys")}, "koa.sid", false)
 	c := Cookie{}.WithDefaults()
-	w := NewCookieWriter(&c, ring)
+	w := NewWriter(&c, ring)
 	var h fasthttp.ResponseHeader
 	h.Add("Set-Cookie", "koa.sid=by hand; path=/")
 	h.Add("Set-Cookie", "theme=dark")
@@ -126,15 +126,15 @@ func TestWrittenCookiesAreFoundAgain(t *testing.T) {
 		id := testID(t, text)
 		c := Cookie{}.WithDefaults()
 		var h fasthttp.ResponseHeader
-		NewCookieWriter(&c, ring).Write(&h, &c, &id, nil, false, time.Hour)
+		NewWriter(&c, ring).Write(&h, &c, &id, nil, false, time.Hour)
 		var sent []string
 		for _, line := range setCookieLines(&h) {
 			pair, _, _ := strings.Cut(line, ";")
 			sent = append(sent, pair)
 		}
 		var p Presented
-		ok := p.Find(readHeader(t, false, cookieLine(strings.Join(sent, "; "))), "koa.sid", "koa.sid.sig", ring)
-		if !ok || p.Ids[p.Id] != id {
+		ok := p.find(readHeader(t, false, cookieLine(strings.Join(sent, "; "))), "koa.sid", "koa.sid.sig", ring)
+		if !ok || p.ids[p.id] != id {
 			t.Errorf("%d bytes: got %v, want the id that was written", len(id.Bytes()), ok)
 		}
 	}
@@ -164,7 +164,7 @@ func FuzzSetCookie(f *testing.F) {
 }
 
 // wantCookies writes c and expires it, and compares with what a book says.
-func wantCookies(t *testing.T, w *CookieWriter, c *Cookie, id *ident.ID, tls bool) {
+func wantCookies(t *testing.T, w *Writer, c *Cookie, id *ident.ID, tls bool) {
 	t.Helper()
 	var h fasthttp.ResponseHeader
 	w.Write(&h, c, id, nil, tls, c.MaxAge)

@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// IdSource makes random ids: what GenerateID does by default. The zero idSource is ready and safe for concurrent use.
+// Source makes random ids: what GenerateID does by default. The zero idSource is ready and safe for concurrent use.
 //
 // Random bytes are read for several ids at a time, which takes a third off the price of one, and erased as they are
 // used. There is no error: crypto/rand ends the program rather than return bytes that could be guessed.
-type IdSource struct{ pool sync.Pool }
+type Source struct{ pool sync.Pool }
 
 const (
 	randomIDBytes = 24 // 192 bits, 32 characters
@@ -24,7 +24,7 @@ type randomBatch struct {
 }
 
 // RandomID returns a new id: 24 random bytes in base64url.
-func (s *IdSource) RandomID() ID {
+func (s *Source) RandomID() ID {
 	b, _ := s.pool.Get().(*randomBatch)
 	if b == nil {
 		b = &randomBatch{used: len(b.bytes)}

@@ -7,7 +7,7 @@ import (
 )
 
 func TestRandomIDsAre32CharactersAndNeverTheSame(t *testing.T) {
-	var source IdSource
+	var source Source
 	const goroutines, each = 8, 2_000
 	ids := make([][]ID, goroutines)
 	var wg sync.WaitGroup
@@ -43,7 +43,7 @@ func TestRandomIDsAre32CharactersAndNeverTheSame(t *testing.T) {
 }
 
 func TestRandomBytesAreErasedAfterUse(t *testing.T) {
-	var source IdSource
+	var source Source
 	batch := &randomBatch{used: idBatch * randomIDBytes}
 	for n := 1; n <= idBatch; n++ {
 		source.pool = sync.Pool{New: func() any { return batch }}
@@ -60,7 +60,7 @@ func TestRandomBytesAreErasedAfterUse(t *testing.T) {
 }
 
 func BenchmarkRandomID(b *testing.B) {
-	var source IdSource
+	var source Source
 	b.ReportAllocs()
 	for b.Loop() {
 		source.RandomID()

@@ -222,8 +222,8 @@ func (c *Cache) Agree(id ident.ID, json string) {
 	}
 }
 
-// IdOf returns the id whose key the server names.
-func (c *Cache) IdOf(key string) (ident.ID, bool) {
+// IDOf returns the id whose key the server names.
+func (c *Cache) IDOf(key string) (ident.ID, bool) {
 	name, ok := strings.CutPrefix(key, c.prefix)
 	if !ok {
 		return ident.ID{}, false

@@ -57,7 +57,7 @@ func (c *Cache) Begin(id ident.ID, now time.Time) *Flight {
 
 // Sent notes on which connection a read of key goes. Two of them mean that the reply's is not known for sure.
 func (c *Cache) Sent(key string, l *Lease) {
-	id, ok := c.IdOf(key)
+	id, ok := c.IDOf(key)
 	if !ok {
 		return
 	}
@@ -75,7 +75,7 @@ func (c *Cache) Sent(key string, l *Lease) {
 
 // Answered notes that the reply to a read of key has come on the connection of l.
 func (c *Cache) Answered(key string, l *Lease) {
-	id, ok := c.IdOf(key)
+	id, ok := c.IDOf(key)
 	if !ok {
 		return
 	}

@@ -92,7 +92,7 @@ func (l *link) Cancel(key, command string, _ error) {
 		l.beat.Store(0)
 		return
 	}
-	if id, ok := l.cache.IdOf(key); ok {
+	if id, ok := l.cache.IDOf(key); ok {
 		l.cache.Invalidate(id)
 	}
 }
@@ -115,7 +115,7 @@ func (l *link) invalidated(key string) {
 	if p := l.probe.Load(); p != nil && p.key == key {
 		wake(p.seen)
 	}
-	if id, ok := l.cache.IdOf(key); ok {
+	if id, ok := l.cache.IDOf(key); ok {
 		l.cache.Reported(id, l.lease.Load())
 		l.watches.changed(id)
 	}

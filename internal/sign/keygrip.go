@@ -92,13 +92,13 @@ func ValidateKeys(keys []Key, shortAllowed bool) (errs []error) {
 
 // The lengths of a signature, in characters of unpadded base64url. They tell the hash that made it.
 const (
-	Sha1SignatureLen   = 27
-	Sha256SignatureLen = 43
-	MaxSignatureLen    = Sha256SignatureLen
+	sha1SignatureLen   = 27
+	sha256SignatureLen = 43
+	MaxSignatureLen    = sha256SignatureLen
 )
 
 // IsSignatureLen reports whether a signature can be n characters long.
-func IsSignatureLen(n int) bool { return n == Sha1SignatureLen || n == Sha256SignatureLen }
+func IsSignatureLen(n int) bool { return n == sha1SignatureLen || n == sha256SignatureLen }
 
 // Signature is a signature as a request presents it, held by value.
 type Signature struct {
@@ -113,26 +113,26 @@ func (s *Signature) Bytes() []byte { return s.b[:s.n] }
 // Keyring signs and verifies the ids of one cookie name. What is signed are the bytes NAME=ID, so that a signature
 // is worth nothing under another name. It never changes and is safe for concurrent use.
 type Keyring struct {
-	Keys     []*signingKey
+	keys     []*signingKey
 	verified verifiedTable
 }
 
 // NewKeyring returns a ring of keys, which have passed validateKeys, for the cookie called name.
 func NewKeyring(keys []Key, name string, koa bool) *Keyring {
-	k := &Keyring{Keys: make([]*signingKey, len(keys))}
+	k := &Keyring{keys: make([]*signingKey, len(keys))}
 	for i, key := range keys {
 		secret, kind := key.reveal()
-		newHash, sigLen := sha256.New, Sha256SignatureLen
+		newHash, sigLen := sha256.New, sha256SignatureLen
 		if kind == keySHA1 || kind == keyPlain && koa {
-			newHash, sigLen = sha1.New, Sha1SignatureLen
+			newHash, sigLen = sha1.New, sha1SignatureLen
 		}
-		k.Keys[i] = newSigningKey(newHash, secret, name+"=", sigLen)
+		k.keys[i] = newSigningKey(newHash, secret, name+"=", sigLen)
 	}
 	return k
 }
 
 // Sign appends the first key's signature of id to dst.
-func (k *Keyring) Sign(dst []byte, id *ident.ID) []byte { return k.Keys[0].sign(dst, id) }
+func (k *Keyring) Sign(dst []byte, id *ident.ID) []byte { return k.keys[0].sign(dst, id) }
 
 // Verify reports whether sig is a signature of id, and the index of the key that made it. The time it takes says
 // nothing about a signature that would be right. Signatures are compared as text, so one of them has one spelling:
@@ -145,8 +145,8 @@ func (k *Keyring) Verify(id *ident.ID, sig []byte) (index int, ok bool) {
 	if index, ok = k.verified.find(&p); ok {
 		return index, true
 	}
-	for index, key := range k.Keys {
-		if key.sigLen == len(sig) && key.Verify(id, sig) {
+	for index, key := range k.keys {
+		if key.sigLen == len(sig) && key.verify(id, sig) {
 			k.verified.offer(&p, index)
 			return index, true
 		}
@@ -193,7 +193,7 @@ func (k *signingKey) sign(dst []byte, id *ident.ID) []byte {
 	return base64.RawURLEncoding.AppendEncode(dst, m.hash.Sum(m.sum[:0]))
 }
 
-func (k *signingKey) Verify(id *ident.ID, sig []byte) bool {
+func (k *signingKey) verify(id *ident.ID, sig []byte) bool {
 	var buf [MaxSignatureLen]byte
 	return subtle.ConstantTimeCompare(sig, k.sign(buf[:0], id)) == 1
 }

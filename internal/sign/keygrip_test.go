@@ -41,9 +41,9 @@ func TestSignaturesAreThoseOfKoa(t *testing.T) {
 		{"keys", "sha1", "koa.sid=", testIDText, "WX3GyLz6Vv0v7LNBpaXafvZyQMQ"},
 		{"SEKRIT2", "sha256", "koa.sid=", testIDText, "DhRVTEpRPCI8_a21w4y_YwO3yI8yqD6L8eJIQYneQfM"},
 	} {
-		newHash, sigLen := sha1.New, Sha1SignatureLen
+		newHash, sigLen := sha1.New, sha1SignatureLen
 		if v.hash == "sha256" {
-			newHash, sigLen = sha256.New, Sha256SignatureLen
+			newHash, sigLen = sha256.New, sha256SignatureLen
 		}
 		k := newSigningKey(newHash, []byte(v.key), v.prefix, sigLen)
 		id := testID(t, v.id)
@@ -143,7 +143,7 @@ func TestASignatureHasOneSpelling(t *testing.T) {
 			"filled up with zeros":     sig + strings.Repeat("\x00", max(0, MaxSignatureLen-len(sig))) + strings.Repeat("\x00", len(sig)/MaxSignatureLen),
 			"cut and laid out anew":    crafted(sig),
 			"cut":                      sig[:len(sig)-1],
-			"cut to the other length":  sig[:min(Sha1SignatureLen, len(sig)-1)],
+			"cut to the other length":  sig[:min(sha1SignatureLen, len(sig)-1)],
 			"longer":                   sig + "A",
 			"the standard alphabet":    strings.NewReplacer("-", "+", "_", "/").Replace(sig) + "=",
 			"empty":                    "",
@@ -291,20 +291,20 @@ func BenchmarkVerify(b *testing.B) {
 	b.Run("hmac-sha256", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			ring.Keys[0].Verify(&id, sig)
+			ring.keys[0].verify(&id, sig)
 		}
 	})
 	b.Run("hmac-sha1", func(b *testing.B) {
-		k := NewKeyring([]Key{SHA1Key(longKey)}, "koa.sid", false).Keys[0]
+		k := NewKeyring([]Key{SHA1Key(longKey)}, "koa.sid", false).keys[0]
 		sig := k.sign(nil, &id)
 		b.ReportAllocs()
 		for b.Loop() {
-			k.Verify(&id, sig)
+			k.verify(&id, sig)
 		}
 	})
 	b.Run("new each time", func(b *testing.B) { // 65,536 sessions in turn: the table mostly misses
 		ids, sigs := make([]ident.ID, 1<<16), make([][]byte, 1<<16)
-		var source ident.IdSource
+		var source ident.Source
 		for i := range ids {
 			ids[i] = source.RandomID()
 			sigs[i] = ring.Sign(nil, &ids[i])

@@ -121,7 +121,7 @@ func TestPairsOfOneSlotAreNeverMixedUp(t *testing.T) {
 
 func TestSignaturesSpreadOverTheTable(t *testing.T) {
 	ring := NewKeyring(Keys(longKey), "koa.sid", false)
-	var source ident.IdSource
+	var source ident.Source
 	used := make(map[uint32]bool)
 	for range verifiedSlots {
 		id := source.RandomID()
@@ -140,7 +140,7 @@ func TestSignaturesSpreadOverTheTable(t *testing.T) {
 
 func TestAPairDependsOnEveryByte(t *testing.T) {
 	for _, idLen := range []int{1, 8, 32, 62, 63} {
-		for _, sigLen := range []int{Sha1SignatureLen, Sha256SignatureLen} {
+		for _, sigLen := range []int{sha1SignatureLen, sha256SignatureLen} {
 			id, sig := testID(t, strings.Repeat("i", idLen)), []byte(strings.Repeat("s", sigLen))
 			seen := map[pair]bool{makePair(&id, sig): true}
 			for i := range idLen {
