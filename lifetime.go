@@ -144,12 +144,7 @@ func (st *state) pay() {
 }
 
 // signature returns the signature of id if the request has brought it and the first key has made it.
-func (st *state) signature(id *ident.ID) []byte {
-	if st.m.ring == nil || !st.signed || st.jar.Key() != 0 || *id != *st.presented() {
-		return nil
-	}
-	return st.jar.Signature()
-}
+func (st *state) signature(id *ident.ID) []byte { return st.m.cookies.Signature(&st.jar, id) }
 
 // token is what a Transport carries: the id, and its signature behind a dot.
 func (m *Manager) token(id *ident.ID) string {

@@ -137,3 +137,30 @@ func TestResetErasesWhatWasPresented(t *testing.T) {
 		t.Error("got ids, signatures or proofs that are left, want none")
 	}
 }
+
+func TestASignatureIsSentAgainOnlyIfTheFirstKeyMadeIt(t *testing.T) {
+	ring := sign.NewKeyring(sign.Keys(longKey, otherKey), "sid", false)
+	second := sign.NewKeyring(sign.Keys(otherKey), "sid", false)
+	w := sidWriter(ring)
+	var p Presented
+	a, b := testID(t, "a"), testID(t, "b")
+	want := func(when string, id ident.ID, want []byte) {
+		t.Helper()
+		if got := w.Signature(&p, &id); string(got) != string(want) {
+			t.Errorf("%s: got %d bytes, want %d of the right ones", when, len(got), len(want))
+		}
+	}
+	w.Find(&p, readHeader(t, false))
+	want("nothing presented", a, nil)
+	w.Find(&p, readHeader(t, false, cookieLine(pairOf(t, ring, "a")+"; "+pairOf(t, second, "b"))))
+	want("the selected id", a, ring.Sign(nil, &a))
+	want("another id", b, nil)
+	p.Next()
+	want("the second key's", b, nil)
+	w.Find(&p, readHeader(t, false, cookieLine(pairOf(t, ring, "a"))))
+	ring.SetKeys(sign.Keys(otherKey, longKey))
+	want("after SetKeys", a, nil)
+	w = sidWriter(nil)
+	w.Find(&p, readHeader(t, false, cookieLine("sid=a")))
+	want("unsigned", a, nil)
+}

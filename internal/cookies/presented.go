@@ -78,8 +78,14 @@ func (p *Presented) ID() *ident.ID { return &p.ids[p.at] }
 // Key returns the index of the key that has signed the selected id, in the ring that was valid when the request came.
 func (p *Presented) Key() int { return p.proofs[p.at].key }
 
-// Signature returns the signature of the selected id, as the request has it.
-func (p *Presented) Signature() []byte { return p.sigs[p.proofs[p.at].sig].Bytes() }
+// Signature returns the signature of id for [Writer.Write], if p has selected that id and the present first key has signed
+// it; else nil.
+func (w *Writer) Signature(p *Presented, id *ident.ID) []byte {
+	if p.ring == nil || p.ring != w.keys.Ring() || p.Key() != 0 || *p.ID() != *id {
+		return nil
+	}
+	return p.sigs[p.proofs[p.at].sig].Bytes()
+}
 
 // Candidates are all the ids that have a good signature, in the order of the header. The selection stays.
 func (p *Presented) Candidates() iter.Seq[*ident.ID] {

@@ -62,8 +62,9 @@ func (k Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // minKeyLen is the shortest secret, in bytes, that is admitted without Config.DangerouslyShortKeys.
 const minKeyLen = 16
 
-// ValidateKeys returns all that is wrong with the keys of a Config; what it says of a key is its place and length.
-func ValidateKeys(keys []Key, shortAllowed bool) (errs []error) {
+// ValidateKeys returns all that is wrong with keys, which the errors call by the name of the list; what they say of a key
+// is its place and length.
+func ValidateKeys(list string, keys []Key, shortAllowed bool) (errs []error) {
 	for i, k := range keys {
 		n := 0
 		if k.reveal != nil {
@@ -72,10 +73,10 @@ func ValidateKeys(keys []Key, shortAllowed bool) (errs []error) {
 		}
 		switch {
 		case n == 0:
-			errs = append(errs, fmt.Errorf("sess: Config.Keys[%d]: empty; want a secret of 32 random bytes or more", i))
+			errs = append(errs, fmt.Errorf("sess: %s[%d]: empty; want a secret of 32 random bytes or more", list, i))
 		case n < minKeyLen && !shortAllowed:
 			errs = append(errs, fmt.Errorf(
-				"sess: Config.Keys[%d]: %d bytes; want %d or more, or set Config.DangerouslyShortKeys", i, n, minKeyLen))
+				"sess: %s[%d]: %d bytes; want %d or more, or set Config.DangerouslyShortKeys", list, i, n, minKeyLen))
 		}
 	}
 	return errs

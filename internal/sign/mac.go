@@ -46,10 +46,15 @@ func (m *mac) sum() []byte {
 	return m.hash.Sum(m.out[:0])
 }
 
-// end erases what was computed and takes m back.
+// end erases what was computed and takes m back, unless its text was very long.
 func (k *macKey) end(m *mac) {
 	clear(m.text)
 	clear(m.out[:])
 	m.text = m.text[:0]
-	k.pool.Put(m)
+	if cap(m.text) <= keepText {
+		k.pool.Put(m)
+	}
 }
+
+// keepText is the longest room for a text that is kept, in bytes. The name of a cookie alone may be 4,033 bytes long.
+const keepText = 8 << 10

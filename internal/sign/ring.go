@@ -163,13 +163,22 @@ type signingKey struct {
 	key    Key
 	prefix string // the cookie's name and an equals sign
 	sigLen int
-	mac    *macKey
+	ids    *macKey // of the secret itself, as Koa's are
+	tokens *macKey
+	users  *macKey
 	taken  tally
 }
 
 func newSigningKey(key Key, name string, koa bool) *signingKey {
 	secret, sha1 := key.open(koa)
-	k := &signingKey{key: key, prefix: name + "=", sigLen: sha256SignatureLen, mac: newMACKey(secret, sha1)}
+	k := &signingKey{
+		key:    key,
+		prefix: name + "=",
+		sigLen: sha256SignatureLen,
+		ids:    newMACKey(secret, sha1),
+		tokens: derive(secret, forTokens, name),
+		users:  derive(secret, forUsers, name),
+	}
 	if sha1 {
 		k.sigLen = sha1SignatureLen
 	}
@@ -177,8 +186,8 @@ func newSigningKey(key Key, name string, koa bool) *signingKey {
 }
 
 func (k *signingKey) sign(dst []byte, id *ident.ID) []byte {
-	m := k.mac.begin()
-	defer k.mac.end(m)
+	m := k.ids.begin()
+	defer k.ids.end(m)
 	m.text = id.AppendTo(append(m.text, k.prefix...))
 	return base64.RawURLEncoding.AppendEncode(dst, m.sum())
 }

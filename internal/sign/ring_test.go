@@ -50,7 +50,7 @@ func TestSignaturesAreThoseOfKoa(t *testing.T) {
 		{"keys", "sha1", "koa.sid=", testIDText, "WX3GyLz6Vv0v7LNBpaXafvZyQMQ"},
 		{"SEKRIT2", "sha256", "koa.sid=", testIDText, "DhRVTEpRPCI8_a21w4y_YwO3yI8yqD6L8eJIQYneQfM"},
 	} {
-		k := &signingKey{prefix: v.prefix, mac: newMACKey([]byte(v.key), v.hash == "sha1")}
+		k := &signingKey{prefix: v.prefix, ids: newMACKey([]byte(v.key), v.hash == "sha1")}
 		id := testID(t, v.id)
 		for range 3 { // the second use of a pooled hash starts from its saved state
 			if got := string(k.sign(nil, &id)); got != v.want {
@@ -228,7 +228,7 @@ func TestBadKeysAreNamedByPlaceAndLength(t *testing.T) {
 		{false, []string{"Config.Keys[1]: empty", "Config.Keys[2]: 15 bytes; want 16", "Config.Keys[4]: empty"}},
 		{true, []string{"Config.Keys[1]: empty", "Config.Keys[4]: empty"}},
 	} {
-		got := ValidateKeys(keys, c.short)
+		got := ValidateKeys("Config.Keys", keys, c.short)
 		if len(got) != len(c.want) {
 			t.Fatalf("short keys %v: got %v, want %v", c.short, got, c.want)
 		}
