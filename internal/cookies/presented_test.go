@@ -42,6 +42,7 @@ func (p *Presented) texts() (ids, sigs []string) {
 func readAll(p *Presented, h *fasthttp.RequestHeader) {
 	p.begin(nil)
 	p.collect(h, []byte("sid"))
+	p.check()
 }
 
 // finds returns what of h is selected under the name sid, and its key's index; the zero ID if nothing is.
