@@ -30,8 +30,6 @@ type Presented struct {
 	nIDs   int
 	nSigs  int
 
-	unread bool // ids[0] may be any text; until all is collected
-
 	ring   *sign.Ring // the keys that were valid when the request came; nil: ids need no signature
 	at     int        // the selected id
 	stripe uint32     // of the ring's counts
@@ -39,8 +37,9 @@ type Presented struct {
 
 // proof is what is known of an id.
 type proof struct {
-	state    proofState
-	sig, key int // if signed: the index of its signature in sigs, and that of the key which made it
+	state proofState
+	sig   uint8  // if signed: the index of its signature in sigs
+	key   uint32 // and that of the key which made it
 }
 
 type proofState uint8
@@ -55,8 +54,7 @@ const (
 // there is none.
 func (w *Writer) Find(p *Presented, h *fasthttp.RequestHeader) bool {
 	p.begin(w.keys.Ring())
-	p.collect(h, w.find)
-	return p.recall() || p.selectFrom(0)
+	return p.read(h, w.find)
 }
 
 // Take sets p to an id and its signature that came some other way. It reports false if they are not good; k is nil where
@@ -65,7 +63,7 @@ func (p *Presented) Take(id, sig []byte, k *sign.Keyring) (ok bool) {
 	p.begin(k.Ring())
 	p.addID(id)
 	p.addSignature(sig)
-	return p.recall() || p.selectFrom(0)
+	return p.selectFrom(0)
 }
 
 // Next selects the next candidate. It reports false if there is none, and then keeps the selection.
@@ -78,7 +76,7 @@ func (p *Presented) Some() bool { return p.nIDs > 0 }
 func (p *Presented) ID() *ident.ID { return &p.ids[p.at] }
 
 // Key returns the index of the key that has signed the selected id, in the ring that was valid when the request came.
-func (p *Presented) Key() int { return p.proofs[p.at].key }
+func (p *Presented) Key() int { return int(p.proofs[p.at].key) }
 
 // Signature returns the signature of id for [Writer.Write], if p has selected that id and the present first key has signed
 // it; else nil.
@@ -120,40 +118,13 @@ func (p *Presented) begin(ring *sign.Ring) {
 	}
 }
 
-// recall selects the only id if its only signature is remembered as good: what browsers send whose last request was not long
-// ago. Nothing else is checked about them, since what is remembered was. Otherwise it checks what addID has left.
-func (p *Presented) recall() bool {
-	if !p.unread {
-		return false
-	}
-	if p.ring != nil && p.nSigs == 1 {
-		if key, ok := p.ring.Recall(&p.ids[0], p.sigs[0].Bytes()); ok {
-			p.unread = false
-			p.proofs[0] = proof{state: signed, key: key}
-			p.ring.Take(key, p.stripe)
-			return true
-		}
-	}
-	p.check()
-	return false
-}
-
-// check drops the first id if it is none.
-func (p *Presented) check() {
-	if p.unread && !ident.SetID(&p.ids[0], p.ids[0].Bytes()) {
-		p.ids[0] = ident.ID{}
-		p.nIDs = 0
-	}
-	p.unread = false
-}
-
 // selectFrom selects the first candidate whose index is i or more.
 func (p *Presented) selectFrom(i int) bool {
 	for ; i < p.nIDs; i++ {
 		if p.proved(i) {
 			p.at = i
 			if p.ring != nil {
-				p.ring.Take(p.proofs[i].key, p.stripe)
+				p.ring.Take(int(p.proofs[i].key), p.stripe)
 			}
 			return true
 		}
@@ -169,26 +140,15 @@ func (p *Presented) proved(i int) bool {
 	f := &p.proofs[i]
 	if f.state == unproved {
 		f.state = unsigned
-		var ok bool
-		if f.sig, f.key, ok = p.ring.VerifyAny(&p.ids[i], p.sigs[:p.nSigs]); ok {
-			f.state = signed
+		if sig, key, ok := p.ring.VerifyAny(&p.ids[i], p.sigs[:p.nSigs]); ok {
+			*f = proof{signed, uint8(sig), uint32(key)}
 		}
 	}
 	return f.state == signed
 }
 
-// addID adds value to the ids, unless it is no id, or there already, or one too many. The first one it takes as it is and
-// looks at its bytes when another one comes or recall has failed: to look takes half as long as to recall.
+// addID adds value to the ids, unless it is no id, or there already, or one too many.
 func (p *Presented) addID(value []byte) {
-	if len(value) == 0 || len(value) > ident.MaxIDLen {
-		return
-	}
-	if p.nIDs == 0 {
-		ident.FillID(&p.ids[0], value)
-		p.nIDs, p.unread = 1, true
-		return
-	}
-	p.check()
 	if p.nIDs == maxCandidates || !ident.SetID(&p.ids[p.nIDs], value) {
 		return
 	}

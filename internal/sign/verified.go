@@ -14,7 +14,7 @@ import (
 //	word b | mark                                                                   |
 //
 //	part    one of 64, each with a lock of its own, which grows on its own
-//	bucket  of the part: one cache line of four slots
+//	bucket  of the part: eight slots, in two neighbouring cache lines
 //	slot    words a and b; zeros: free
 //
 // Only what was verified gets in, so a mark that is found is right unless two pairs have the same one, and nobody who does
@@ -41,8 +41,8 @@ const (
 )
 
 const (
-	minBuckets  = 16      // of a part: 1 KiB
-	maxBuckets  = 1 << 13 // of a part: 512 KiB
+	minBuckets  = 8       // of a part: 1 KiB
+	maxBuckets  = 1 << 12 // of a part: 512 KiB
 	forgetAfter = time.Hour
 )
 
@@ -54,7 +54,7 @@ type part struct {
 	_       [16]byte                 // A part fills a cache line.
 }
 
-type bucket [4]slot
+type bucket [8]slot
 
 type slot struct{ a, b atomic.Uint64 }
 
@@ -137,7 +137,7 @@ func (p *part) rebuild(forget bool) {
 	n := 0
 	each(old, forget, func(a, b uint64) { n++ })
 	size := minBuckets
-	for size < maxBuckets && size < n {
+	for size < maxBuckets && len(bucket{})*size < 4*n {
 		size *= 2
 	}
 	buckets := make([]bucket, size)
