@@ -2,6 +2,7 @@ package cookies
 
 import (
 	"bytes"
+	"iter"
 	"strings"
 	"time"
 
@@ -94,6 +95,14 @@ func (p *Presented) Take(id, sig []byte, k *sign.Keyring) (ok bool) {
 
 // Some reports whether [Writer.Find] met an id, good or not, where it has found none that is good.
 func (p *Presented) Some() bool { return p.nIDs > 0 }
+
+// Next picks the next id that is good. It reports false if there is none.
+func (p *Presented) Next(*sign.Keyring) bool { return false }
+
+// All returns every id that is good.
+func (p *Presented) All(*sign.Keyring) iter.Seq[ident.ID] {
+	return func(yield func(ident.ID) bool) { yield(*p.ID()) }
+}
 
 // ID returns the id that was picked.
 func (p *Presented) ID() *ident.ID { return &p.ids[p.id] }

@@ -209,6 +209,9 @@ var (
 	// or too large.
 	ErrCorrupt = errors.New("sess: record is corrupt")
 
+	// ErrReserved: the keys "cookie" and "$" belong to the session layer.
+	ErrReserved = errors.New(`sess: reserved key: "cookie" and "$" belong to the session layer; choose another`)
+
 	// ErrTooLarge: the record would be larger than Config.MaxRecordBytes; nothing was stored.
 	ErrTooLarge = errors.New("sess: record too large: store less in the session, or raise Config.MaxRecordBytes")
 )
