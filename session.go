@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -29,7 +30,7 @@ func Get[T any](s Session, key string) (value T, ok bool) {
 	if !ok {
 		return value, false
 	}
-	return record.DecodeValue[T](raw)
+	return jsontext.DecodeValue[T](raw)
 }
 
 // Set puts value under key, whatever its type: scalars, strings, byte slices and times without an allocation, all
@@ -46,7 +47,7 @@ func Set[T any](s Session, key string, value T) {
 		return
 	}
 	from := len(st.arena)
-	arena, err := record.AppendValue(st.arena, value)
+	arena, err := jsontext.AppendValue(st.arena, value)
 	if err != nil {
 		st.failWrite(err)
 		return
@@ -76,7 +77,7 @@ func Take[T any](s Session, key string) (value T, ok bool, err error) {
 	if err != nil || !ok {
 		return value, false, err
 	}
-	value, ok = record.DecodeValue[T](raw)
+	value, ok = jsontext.DecodeValue[T](raw)
 	return value, ok, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -41,7 +42,7 @@ func (st *state) failWrite(err error) {
 // findChange returns what was written to key, nil if nothing was.
 func (st *state) findChange(key string) *record.Change {
 	if len(st.changes) > 0 && !utf8.ValidString(key) {
-		key = string(record.AppendName(nil, key))
+		key = string(jsontext.AppendName(nil, key))
 	}
 	for i := range st.changes {
 		if c := &st.changes[i]; string(c.Key) == key {
@@ -70,7 +71,7 @@ func (st *state) remake(c *record.Change) {
 // changeOf returns the change of key, a new one if there is none.
 func (st *state) changeOf(key string) *record.Change {
 	from := len(st.arena)
-	st.arena = record.AppendName(st.arena, key)
+	st.arena = jsontext.AppendName(st.arena, key)
 	name := st.arena[from:len(st.arena):len(st.arena)]
 	for i := range st.changes {
 		if bytes.Equal(st.changes[i].Key, name) {
@@ -202,7 +203,7 @@ func (st *state) take(key string) (string, bool, error) {
 func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 	ctx, cancel := st.phase()
 	defer cancel()
-	without := []record.Change{{Key: record.AppendName(nil, key), Kind: record.ChangeDelete}}
+	without := []record.Change{{Key: jsontext.AppendName(nil, key), Kind: record.ChangeDelete}}
 	id := &st.id
 	if st.fate == fateRegenerate { // It is still stored under the id that it will leave.
 		id = &st.leaving
