@@ -8,6 +8,7 @@ import (
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -369,7 +370,7 @@ func (r *request) takeKey(key string) (string, bool, error) {
 func (r *request) takeStored(key string) (raw string, ok bool, err error) {
 	ctx, cancel := r.phase()
 	defer cancel()
-	without := []record.Change{{Key: record.AppendName(nil, key), Kind: record.ChangeDelete}}
+	without := []record.Change{{Key: jsontext.AppendName(nil, key), Kind: record.ChangeDelete}}
 	id := r.stands()
 	next, err := r.m.shelf.amend(ctx, &id, r.draft.Base(), func(now *record.Record) (*record.Record, time.Duration, error) {
 		if now.Renewed() {

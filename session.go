@@ -6,6 +6,7 @@ import (
 
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/guard"
+	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -35,7 +36,7 @@ func Get[T any](s Session, key string) (value T, ok bool) {
 	if !ok {
 		return value, false
 	}
-	return record.DecodeValue[T](raw)
+	return jsontext.DecodeValue[T](raw)
 }
 
 // Set puts value under key, whatever its type: scalars, strings, byte slices and times without an allocation, all
@@ -74,7 +75,7 @@ func Take[T any](s Session, key string) (value T, ok bool, err error) {
 	if err != nil || !ok {
 		return value, false, err
 	}
-	value, ok = record.DecodeValue[T](raw)
+	value, ok = jsontext.DecodeValue[T](raw)
 	return value, ok, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"unicode/utf8"
 
+	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -68,7 +69,7 @@ func Set[T any](d *Draft, key string, value T) {
 		return
 	}
 	from := len(d.arena)
-	arena, err := record.AppendValue(d.arena, value)
+	arena, err := jsontext.AppendValue(d.arena, value)
 	if err != nil {
 		d.fail(key, err)
 		return
@@ -275,7 +276,7 @@ func (d *Draft) forgive(key string) {
 // find returns what was written to key, nil if nothing was.
 func (d *Draft) find(key string) *record.Change {
 	if len(d.changes) > 0 && !utf8.ValidString(key) {
-		key = string(record.AppendName(nil, key))
+		key = string(jsontext.AppendName(nil, key))
 	}
 	for i := range d.changes {
 		if c := &d.changes[i]; string(c.Key) == key {
@@ -304,7 +305,7 @@ func (d *Draft) remake(c *record.Change) {
 // change returns the change of key, a new one if there is none.
 func (d *Draft) change(key string) *record.Change {
 	from := len(d.arena)
-	d.arena = record.AppendName(d.arena, key)
+	d.arena = jsontext.AppendName(d.arena, key)
 	name := d.arena[from:len(d.arena):len(d.arena)]
 	for i := range d.changes {
 		if bytes.Equal(d.changes[i].Key, name) {

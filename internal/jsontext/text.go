@@ -1,4 +1,4 @@
-package record
+package jsontext
 
 import (
 	"strings"
@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// appendText appends s as a JSON string with the escapes JavaScript's JSON.stringify makes and no others: quote,
+// AppendText appends s as a JSON string with the escapes JavaScript's JSON.stringify makes and no others: quote,
 // backslash, controls. A byte that is not UTF-8 becomes U+FFFD, as with encoding/json.
-func appendText[S string | []byte](dst []byte, s S) []byte {
+func AppendText[S string | []byte](dst []byte, s S) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	done := 0 // s[:done] is written
@@ -48,7 +48,7 @@ func appendText[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
-// AppendName appends key as the name a record gives it: itself, with U+FFFD for each byte that is not UTF-8.
+// AppendName appends key as the name that an object gives it: itself, with U+FFFD for each byte that is not UTF-8.
 func AppendName(dst []byte, key string) []byte {
 	for i := 0; i < len(key); {
 		n, valid := runeAt(key, i)
@@ -71,8 +71,8 @@ func runeAt[S string | []byte](s S, i int) (n int, valid bool) {
 	return n, r != utf8.RuneError || n > 1
 }
 
-// unquoted returns what the inside of a valid JSON string stands for: text itself if it holds no escape.
-func unquoted(text string) string {
+// Unquoted returns what the inside of a valid JSON string stands for: text itself if it holds no escape.
+func Unquoted(text string) string {
 	if strings.IndexByte(text, '\\') < 0 {
 		return text
 	}
@@ -92,8 +92,8 @@ func unquoted(text string) string {
 	return string(b)
 }
 
-// equalText reports whether the inside of a valid JSON string stands for s.
-func equalText[S string | []byte](text string, s S) bool {
+// EqualText reports whether the inside of a valid JSON string stands for s.
+func EqualText[S string | []byte](text string, s S) bool {
 	for len(text) > 0 {
 		var b [utf8.UTFMax]byte
 		r, n, size := rune(0), 1, 1

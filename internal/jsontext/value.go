@@ -1,4 +1,4 @@
-package record
+package jsontext
 
 import (
 	"encoding"
@@ -23,7 +23,7 @@ func AppendValue[T any](dst []byte, v T) ([]byte, error) {
 	case nil:
 		return append(dst, "null"...), nil
 	case string:
-		return appendText(dst, x), nil
+		return AppendText(dst, x), nil
 	case bool:
 		return strconv.AppendBool(dst, x), nil
 	case int:
@@ -92,7 +92,7 @@ func appendScalar(dst []byte, v reflect.Value) (out []byte, scalar bool, err err
 		out = appendFloat(append(out, ','), imag(c))
 		return append(out, ']'), true, nil
 	case reflect.String:
-		return appendText(dst, v.String()), true, nil
+		return AppendText(dst, v.String()), true, nil
 	default:
 		return dst, false, nil
 	}
@@ -114,8 +114,8 @@ func appendJSON[T any](dst []byte, v T) ([]byte, error) {
 	}
 	out := w[:len(w)-1] // Encode ends with a new line
 	p := scanner{s: string(out[len(dst):])}
-	if p.value(0, 1); p.fault != "" {
-		return dst, errValue(reflect.TypeOf(any(v)), p.fault)
+	if p.value(0, 1); p.fault.Rule != "" {
+		return dst, errValue(reflect.TypeOf(any(v)), p.fault.Rule)
 	}
 	return out, nil
 }
@@ -146,16 +146,16 @@ func errValue(t reflect.Type, reason string) error {
 	return fmt.Errorf("sess: value of type %v: cannot be encoded: %s", t, reason)
 }
 
-// DecodeValue returns the value that the JSON text raw, of a record, stands for. It reports false if that is not a T:
+// DecodeValue returns the value that the JSON text raw stands for; raw is valid, or empty. It reports false if that is not a T:
 // the text is never bent to fit. Scalars, also of named types, time.Time and strings without escapes take no
-// allocation; such a string is a slice of raw, which is immutable, and may be kept.
+// allocation; such a string is a slice of raw.
 func DecodeValue[T any](raw string) (v T, ok bool) {
 	if raw == "" {
 		return v, false
 	}
 	switch p := any(&v).(type) {
 	case *string:
-		*p, ok = parseText(raw)
+		*p, ok = Text(raw)
 	case *bool:
 		*p, ok = raw == "true", raw == "true" || raw == "false"
 	case *int:
@@ -236,7 +236,7 @@ func decodeScalar(v reflect.Value, raw string) (scalar, ok bool) {
 		v.SetComplex(c)
 		return true, ok && v.Complex() == c
 	case reflect.String:
-		s, ok := parseText(raw)
+		s, ok := Text(raw)
 		v.SetString(s)
 		return true, ok
 	default:
@@ -266,12 +266,12 @@ func decodeJSON[T any](raw string) (v T, ok bool) {
 	return v, true
 }
 
-// parseText returns the string that raw is.
-func parseText(raw string) (s string, ok bool) {
-	if raw[0] != '"' {
+// Text returns the string that raw, which is valid JSON, is: a slice of raw if it holds no escape.
+func Text(raw string) (s string, ok bool) {
+	if raw == "" || raw[0] != '"' {
 		return "", false
 	}
-	return unquoted(raw[1 : len(raw)-1]), true
+	return Unquoted(raw[1 : len(raw)-1]), true
 }
 
 // parseTime returns the time that raw is, as time.Time's own UnmarshalJSON reads it.

@@ -1,4 +1,4 @@
-package record
+package jsontext
 
 import (
 	"encoding/json"
@@ -271,7 +271,7 @@ func fails[T any](t *testing.T, v T, typeName string) {
 func TestValueThatCannotBeEncodedIsAnErrorAtOnce(t *testing.T) {
 	fails(t, math.NaN(), "float64")
 	fails(t, float32(math.Inf(-1)), "float32")
-	fails(t, namedFloat(math.Inf(1)), "record.namedFloat")
+	fails(t, namedFloat(math.Inf(1)), "jsontext.namedFloat")
 	fails(t, complex(0, math.NaN()), "complex128")
 	fails(t, any(math.NaN()), "float64")
 	fails(t, []float64{math.NaN()}, "[]float64")
@@ -280,21 +280,23 @@ func TestValueThatCannotBeEncodedIsAnErrorAtOnce(t *testing.T) {
 	fails(t, struct{ F func() }{}, "struct { F func() }")
 	fails(t, map[bool]int{true: 1}, "map[bool]int")
 	fails(t, json.Number("hunter2"), "json.Number")
-	fails(t, rude{}, "record.rude")
-	fails(t, rude{"hunter2"}, "record.rude")
-	fails(t, rude{"\"\xff\""}, "record.rude")
-	fails(t, rude{strings.Repeat("[", 128) + strings.Repeat("]", 128)}, "record.rude")
+	fails(t, rude{}, "jsontext.rude")
+	fails(t, rude{"hunter2"}, "jsontext.rude")
+	fails(t, rude{"\"\xff\""}, "jsontext.rude")
+	fails(t, rude{strings.Repeat("[", 128) + strings.Repeat("]", 128)}, "jsontext.rude")
 	fails(t, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "time.Time")
 	fails(t, time.Date(2024, 1, 1, 0, 0, 0, 0, time.FixedZone("", 25*3600)), "time.Time")
 	loop := &cyclic{}
 	loop.Next = loop
-	fails(t, loop, "*record.cyclic")
+	fails(t, loop, "*jsontext.cyclic")
 
 	deep := any(1)
 	for range 127 {
 		deep = []any{deep}
 	}
-	mustParse(t, `{"a":`+encode(t, deep)+`}`)
+	if _, fault := Members(nil, `{"a":`+encode(t, deep)+`}`); fault.Rule != "" {
+		t.Errorf("127 levels in an object: got %q, want no fault", fault.Rule)
+	}
 	fails(t, any([]any{deep}), "[]interface {}")
 }
 

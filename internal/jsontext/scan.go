@@ -1,27 +1,93 @@
-package record
+package jsontext
 
 import "unicode/utf8"
 
-// maxDepth is how deep a record may nest, in levels; the record itself is the first.
-const maxDepth = 128
+// MaxDepth is how deep a text may nest, in levels: the outermost object or array is the first.
+const MaxDepth = 128
+
+// Member says where a member of an object stands, in byte offsets: its name without the quotes, and its value.
+type Member struct{ Name, NameEnd, Value, ValueEnd uint32 }
+
+// Fault is a rule of JSON that a text breaks, and the byte offset where it does. The zero Fault is none.
+type Fault struct {
+	Rule string
+	At   int
+}
+
+// Members reads all of s, of less than 4 GiB, as one object and appends its members to into, in their order. It is
+// strict in everything but names that are there twice.
+func Members(into []Member, s string) ([]Member, Fault) {
+	p := scanner{s: s}
+	i := p.space(0)
+	if p.peek(i) != '{' {
+		p.fail(i, "not an object")
+		return into, p.fault
+	}
+	m, i, more := p.step(i+1, 1, true)
+	for more {
+		into = append(into, m)
+		m, i, more = p.step(i, 1, false)
+	}
+	if i >= 0 {
+		if i = p.space(i); i != len(s) {
+			p.fail(i, "something behind the object")
+		}
+	}
+	return into, p.fault
+}
+
+// Walk goes over the members of an object, in their order:
+//
+//	for w := WalkObject(text); w.Next(); {
+//		use(w.Name, w.Value)
+//	}
+type Walk struct {
+	Name  string // as it stands between the quotes, see [Unquoted] and [EqualText]
+	Value string // JSON
+
+	p      scanner
+	behind int // byte offset behind the last member, or behind the opening brace; -1: there are no more
+	first  bool
+}
+
+// WalkObject returns the walk over the object that text is. It is meant for JSON that was checked before: over
+// something other than an object it has no member, and in an object that breaks a rule it ends before that place.
+func WalkObject(text string) Walk {
+	w := Walk{p: scanner{s: text}, behind: 1, first: true}
+	if text == "" || text[0] != '{' {
+		w.behind = -1
+	}
+	return w
+}
+
+// Next goes on to the next member and reports whether there is one.
+func (w *Walk) Next() bool {
+	if w.behind < 0 {
+		return false
+	}
+	m, behind, more := w.p.step(w.behind, 1, w.first)
+	if !more {
+		w.behind = -1
+		return false
+	}
+	w.Name, w.Value = w.p.s[m.Name:m.NameEnd], w.p.s[m.Value:m.ValueEnd]
+	w.behind, w.first = behind, false
+	return true
+}
 
 // scanner checks JSON text and finds where its parts end. It is strict: RFC 8259 and valid UTF-8, which the RFC asks
 // of what is exchanged, so that a string read later needs no second look.
 //
 // A method takes a position in s and returns the position behind what it read, or -1 once s has broken a rule; fault
-// and at tell which and where. Recursion ends at maxDepth.
+// tells which and where. Recursion ends at MaxDepth.
 type scanner struct {
 	s     string
-	fault string // the rule that s breaks; empty as long as it breaks none
-	at    int    // byte offset in s of the fault
+	fault Fault
 }
-
-// member says where a member of an object stands, in byte offsets: its name without the quotes, and its value.
-type member struct{ name, nameEnd, value, valueEnd uint32 }
 
 // step reads one member of an object from i, which is behind the opening brace (first) or behind the member before.
 // When there is no more member, next is behind the closing brace. depth is the object's own level.
-func (p *scanner) step(i, depth int, first bool) (m member, next int, more bool) {
+func (p *scanner) step(i, depth int, first bool) (m Member, next int, more bool) {
 	i = p.space(i)
 	c := p.peek(i)
 	if c == '}' {
@@ -37,18 +103,18 @@ func (p *scanner) step(i, depth int, first bool) (m member, next int, more bool)
 	if c != '"' {
 		return m, p.fail(i, "no name where a member begins"), false
 	}
-	m.name = uint32(i + 1)
+	m.Name = uint32(i + 1)
 	if i = p.text(i); i < 0 {
 		return m, i, false
 	}
-	m.nameEnd = uint32(i - 1)
+	m.NameEnd = uint32(i - 1)
 	if i = p.space(i); p.peek(i) != ':' {
 		return m, p.fail(i, "no colon behind a name"), false
 	}
 	i = p.space(i + 1)
-	m.value = uint32(i)
+	m.Value = uint32(i)
 	i = p.value(i, depth)
-	m.valueEnd = uint32(i)
+	m.ValueEnd = uint32(i)
 	return m, i, i >= 0
 }
 
@@ -58,7 +124,7 @@ func (p *scanner) value(i, depth int) int {
 	case '"':
 		return p.text(i)
 	case '{', '[':
-		if depth >= maxDepth {
+		if depth >= MaxDepth {
 			return p.fail(i, "nested deeper than 128 levels")
 		}
 		if c == '{' {
@@ -224,7 +290,7 @@ func (p *scanner) peek(i int) byte {
 
 // fail notes the first rule that s breaks.
 func (p *scanner) fail(at int, rule string) int {
-	p.fault, p.at = rule, at
+	p.fault = Fault{rule, at}
 	return -1
 }
 
