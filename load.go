@@ -103,7 +103,7 @@ func (r *request) lookUp() (ok bool) {
 func (r *request) search(fresh bool) error {
 	ctx, cancel := context.Context(nil), noCancel
 	defer func() { cancel() }()
-	for ok := true; ok; ok = r.jar.Next(r.m.ring) {
+	for ok := true; ok; ok = r.jar.Next() {
 		found, known := (*record.Record)(nil), false
 		if !fresh {
 			found, known = r.m.shelf.peek(r.presented(), r.clock())

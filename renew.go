@@ -177,8 +177,8 @@ func (r *request) condemned() iter.Seq2[ident.ID, *record.Record] {
 		if !r.signed {
 			return
 		}
-		for id := range r.jar.All(r.m.ring) {
-			if id != r.leaving && !yield(id, nil) {
+		for id := range r.jar.Candidates() {
+			if *id != r.leaving && !yield(*id, nil) {
 				return
 			}
 		}

@@ -1,6 +1,7 @@
 package sess
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/fibersess/sess/internal/guard"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/sign"
 	"github.com/valyala/fasthttp"
 )
 
@@ -23,7 +25,7 @@ type request struct {
 	m       *Manager
 	stripe  uint32
 	tickets []ticket          // not given out yet
-	jar     cookies.Presented // what the request presents; overwritten by the next one that presents something
+	jar     cookies.Presented // what the request presents
 
 	arrival
 	work
@@ -60,6 +62,7 @@ type work struct {
 	renewed   bool  // a presented id met a tombstone: nothing is saved unless asked for
 	ended     bool  // the session ended, or another request renewed it, while this one had it: the handle is dead
 	forced    bool  // ForceSave
+	tokens    bool  // the response may hold a token: it is not to be stored by caches
 	discarded bool  // Discard
 	unsaved   bool  // written since committed
 	err       error // why the session cannot be saved, beside the draft's faults
@@ -202,6 +205,26 @@ func (r *request) newID() error {
 	return nil
 }
 
+// token makes a token of the session for purpose. A new session is to be stored, or the token would be of no session.
+func (r *request) token(purpose string) string {
+	err := r.newID()
+	var room [sign.TokenLen]byte
+	token := room[:0]
+	if err == nil {
+		token, err = r.m.ring.Token(token, purpose, &r.id)
+	}
+	if err != nil {
+		r.err = cmp.Or(r.err, error(&ownError{err}))
+		return ""
+	}
+	if r.draft.Base() == nil {
+		r.wrote()
+		r.forced = true
+	}
+	r.tokens = true
+	return string(token)
+}
+
 // dirty reports whether anything was asked of the session but reading.
 func (r *request) dirty() bool {
 	return r.draft.Dirty() || r.ownCookie || r.forced || r.fate != draft.Keep
@@ -252,7 +275,8 @@ func (r *request) leave() {
 func (r *request) release() {
 	m, stripe, unsaved, id := r.m, r.stripe, r.unsaved, r.id
 	if r.guard.Touched() {
-		r.draft.Empty() // Somebody's session: it does not lie around.
+		r.jar.Reset() // An id and a session: they do not lie around.
+		r.draft.Empty()
 		clear(r.cookieJSON[:cap(r.cookieJSON)])
 		kept, cookieJSON := r.draft, r.cookieJSON[:0]
 		r.work = work{} // With the buffers in the literal it would be built beside and copied, in twice the time.

@@ -41,6 +41,9 @@ func (r *request) pay() {
 	if r.guard.Used() {
 		cookies.AddVary(h, r.m.field)
 	}
+	if r.tokens {
+		cookies.NoStore(h)
+	}
 	switch d := &r.debt; {
 	case d.kind == dueExpire:
 		cookies.NoStore(h)
@@ -80,7 +83,7 @@ func (r *request) payCookie(h *fasthttp.ResponseHeader, d *debt) {
 		r.call(func(Session) { t.Write(r.ctx, r.m.token(&d.id), left) })
 		return
 	}
-	r.m.cookies.Write(h, c, &d.id, r.signature(&d.id), r.overTLS(), left)
+	r.m.cookies.Write(h, c, &d.id, r.m.cookies.Signature(&r.jar, &d.id), r.overTLS(), left)
 	if r.arrived == nil || !r.arrived.HasCookie() && !d.record.HasCookie() {
 		return
 	}
@@ -100,14 +103,6 @@ func (r *request) holds(d *debt) bool {
 	defer cancel()
 	found, err := r.m.shelf.read(ctx, &d.id, false)
 	return err == nil && !found.Renewed()
-}
-
-// signature returns the signature of id if the request has brought it and the first key has made it.
-func (r *request) signature(id *ident.ID) []byte {
-	if r.m.ring == nil || !r.signed || r.jar.Key() != 0 || *id != *r.presented() {
-		return nil
-	}
-	return r.jar.Signature()
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.

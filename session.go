@@ -177,6 +177,33 @@ func (s Session) SetCookie(c Cookie) error {
 	return wrap("cookie", r.setCookie(c))
 }
 
+// Token returns a token that is bound to this session and to purpose, for forms and headers: [Session.CheckToken] knows it
+// again. Nothing is stored for it, and it is another text each time. It ends with the session's id, so a form that was opened
+// before a login or a Regenerate is refused behind it. A new session is stored for the sake of its token. Where cookies are
+// unsigned there is no key to make it with: it is empty, and Err says so.
+func (s Session) Token(purpose string) string {
+	r := s.look()
+	if r == nil {
+		return ""
+	}
+	defer r.guard.Unlock()
+	if r.ended && r.fate == draft.Keep {
+		return ""
+	}
+	return r.token(purpose)
+}
+
+// CheckToken reports whether token is one that [Session.Token] made for purpose in this session, with any of the present
+// keys. The time it takes does not depend on how much of token is right.
+func (s Session) CheckToken(purpose, token string) bool {
+	r := s.look()
+	if r == nil {
+		return false
+	}
+	defer r.guard.Unlock()
+	return !r.id.IsZero() && r.m.ring != nil && r.m.ring.CheckToken(purpose, &r.id, token)
+}
+
 // Save stores the session now and not at the end of the request; the cookie is sent with the response as always.
 // Nothing is stored if nothing has changed. The error is ErrEnded if the session ended meanwhile, or if another request
 // renewed it; the handle is dead from then on: [Session.Exists] is false, the values are gone, and writes are refused.
