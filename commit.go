@@ -3,7 +3,6 @@ package sess
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
@@ -85,7 +84,7 @@ func (st *state) orphaned() bool {
 
 // dirty reports whether anything was asked of the session but reading.
 func (st *state) dirty() bool {
-	return len(st.changes) > 0 || st.wipe || st.ownCookie || st.forced || st.fate != fateKeep
+	return !st.changes.Empty() || st.ownCookie || st.forced || st.fate != fateKeep
 }
 
 // conclude is the end of a session's request, in the order of precedence: discarded, failed, destroyed, saved, and if
@@ -147,7 +146,7 @@ func (st *state) conclude(last bool) error {
 // wanted reports whether the session is to be saved.
 func (st *state) wanted() bool {
 	if st.record == nil {
-		return st.forced || st.holdsValue() || st.m.config.AllowEmpty && st.is(lifeUsed) && st.fate != fateDestroy
+		return st.forced || st.changes.HoldsValue() || st.m.config.AllowEmpty && st.is(lifeUsed) && st.fate != fateDestroy
 	}
 	if !st.dirty() {
 		return false
@@ -160,30 +159,9 @@ func (st *state) wanted() bool {
 	if st.ownCookie {
 		cookie = st.cookieJSON
 	}
-	st.dropIdle()
-	return st.forced || st.fate == fateRegenerate || len(st.changes) > 0 && !st.wipe ||
-		record.Changed(st.record, st.wipe, st.changes, cookie)
-}
-
-// dropIdle drops the changes that change nothing, so that a merge does not write over another's with them.
-func (st *state) dropIdle() {
-	if st.wipe {
-		return
-	}
-	idle := func(c record.Change) bool { return !c.Alters(st.record, false) }
-	if slices.ContainsFunc(st.changes, idle) { // Seldom: spare the rest the moving.
-		st.changes = slices.DeleteFunc(st.changes, idle)
-	}
-}
-
-// holdsValue reports whether the changes give an empty session a value.
-func (st *state) holdsValue() bool {
-	for i := range st.changes {
-		if c := &st.changes[i]; c.Kind != record.ChangeDelete && c.Val != nil {
-			return true
-		}
-	}
-	return false
+	st.changes.DropIdle(st.record)
+	return st.forced || st.fate == fateRegenerate || st.changes.Len() > 0 && !st.changes.Wiped() ||
+		st.changes.Alter(st.record, cookie)
 }
 
 // store saves the session under its id. What another request saved meanwhile is kept, and the changes are made to
@@ -257,7 +235,7 @@ func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error
 		switch merged = r != before; {
 		case merged && before == nil:
 			return nil, 0, errIDTaken
-		case merged && r.Renewed():
+		case merged && r.Tombstone():
 			return nil, 0, errRenewed
 		}
 		next, life, err := st.build(r, at, ttl)
@@ -296,14 +274,14 @@ func (st *state) build(current *record.Record, at time.Time, ttl time.Duration) 
 	if life.ttl <= 0 { // Another request gave it an end that has passed.
 		life.ttl = time.Millisecond
 	}
-	h := record.Header{Created: st.created, Ends: m.stored(life.ends), Known: life.ends}
+	h := current.Header()
+	h.Created, h.Ends, h.Known = st.created, m.stored(life.ends), life.ends
 	if st.ownCookie || m.config.Koa {
 		raw, _ := current.OwnCookie()
 		st.cookieJSON = cookies.AppendJSON(st.cookieJSON[:0], raw, *opts, m.cookie)
 		h.Cookie = st.cookieJSON
 	}
-	next, scratch, err := record.Merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)
-	st.scratch = scratch
+	next, err := record.Merge(current, &st.changes, h, m.config.MaxRecordBytes)
 	if err != nil {
 		return nil, life, err
 	}

@@ -56,7 +56,7 @@ func (st *state) amend(ctx context.Context, id *ident.ID, r *record.Record, next
 
 // newest returns the record of id that the store's memory holds, if that is a session.
 func (st *state) newest(id *ident.ID) *record.Record {
-	if r, ok := st.m.store.peek(id, time.Now()); ok && !r.Renewed() {
+	if r, ok := st.m.store.peek(id, time.Now()); ok && !r.Tombstone() {
 		return r
 	}
 	return nil

@@ -130,7 +130,7 @@ func (st *state) fetch(get func(*state, *ident.ID) (*record.Record, error)) erro
 	case st.m.over(r, st.at):
 		st.expired()
 		return nil
-	case r.Renewed():
+	case r.Tombstone():
 		st.renewed = true
 		st.refuse(ReasonRenewed, nil)
 		return nil

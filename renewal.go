@@ -37,7 +37,7 @@ func (st *state) move(ctx context.Context, at time.Time, ttl time.Duration) erro
 	}
 	seen := st.left
 	_, err = st.amend(ctx, &old, seen, func(r *record.Record) (*record.Record, time.Duration, error) {
-		if r.Renewed() {
+		if r.Tombstone() {
 			return nil, 0, errRenewed
 		}
 		if r != seen { // It changed meanwhile: the new record must have that too.
@@ -73,8 +73,7 @@ func (m *Manager) tombstone(at time.Time, successor *ident.ID) (*record.Record, 
 		return nil, nil
 	}
 	h := record.Header{Created: at.UnixMilli(), Ends: at.Add(tombstoneTTL).UnixMilli(), Successor: *successor}
-	r, _, err := record.Merge(nil, false, nil, h, maxMaxRecordBytes, nil)
-	return r, err
+	return record.Merge(nil, nil, h, maxMaxRecordBytes)
 }
 
 // tombstoneTTL is how long an id that was left behind by a renewal still says so, that requests under way with it

@@ -63,7 +63,7 @@ func (st *state) extend(begins bool) bool {
 		st.lose(ReasonCorrupt)
 	case err != nil:
 		_ = st.storeError("touch", st.id, err) // Told to the hook, and to no one else.
-	case winner.Renewed():
+	case winner.Tombstone():
 		st.lose(ReasonRenewed)
 	default:
 		st.record = winner
@@ -77,12 +77,12 @@ func (st *state) extend(begins bool) bool {
 // touch swaps the record for itself with a later end. If another was faster, that one has renewed the session.
 func (st *state) touch(ctx context.Context, life span) (winner *record.Record, err error) {
 	m := st.m
-	h := record.Header{Created: st.created, Ends: m.stored(life.ends), Known: life.ends}
-	next, scratch, err := record.Merge(st.record, false, nil, h, m.config.MaxRecordBytes, st.scratch)
-	st.scratch = scratch
+	h := st.record.Header()
+	h.Created, h.Ends, h.Known = st.created, m.stored(life.ends), life.ends
+	next, err := record.Merge(st.record, nil, h, m.config.MaxRecordBytes)
 	switch {
 	case err == nil:
-	case errors.Is(err, record.ErrTooLarge) && st.record.Header() == "": // No room to say when: the store's TTL does.
+	case errors.Is(err, record.ErrTooLarge) && !st.record.HasHeader(): // No room to say when: the store's TTL does.
 		next = st.record.WithExpires(time.UnixMilli(life.ends))
 	default:
 		return nil, err

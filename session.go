@@ -3,6 +3,7 @@ package sess
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
@@ -42,19 +43,10 @@ func Set[T any](s Session, key string, value T) {
 		return
 	}
 	defer s.st.mu.Unlock()
-	st := s.st
-	if !st.writable(key) {
-		return
+	s.st.written()
+	if err := record.Set(&s.st.changes, key, value); err != nil {
+		s.st.failWrite(err)
 	}
-	from := len(st.arena)
-	arena, err := jsontext.AppendValue(st.arena, value)
-	if err != nil {
-		st.failWrite(err)
-		return
-	}
-	st.arena = arena
-	c := st.changeOf(key)
-	c.Kind, c.Val, c.Update = record.ChangeSet, st.arena[from:len(arena):len(arena)], nil
 }
 
 // Update puts under key what f makes of the value there; ok is false if there is none, or none of type T. Under
@@ -65,7 +57,13 @@ func Update[T any](s Session, key string, f func(old T, ok bool) T) {
 		return
 	}
 	defer s.st.mu.Unlock()
-	s.st.update(key, record.UpdateFunc[T](f))
+	s.st.written()
+	if s.st.load() != nil {
+		return
+	}
+	if err := s.st.changes.Update(s.st.record, key, record.UpdateFunc[T](f)); err != nil {
+		s.st.failWrite(err)
+	}
 }
 
 // Take returns the value under key and deletes it, at once and in the store: of all the requests of all processes that
@@ -123,7 +121,7 @@ func (s Session) Keys() []string {
 		return nil
 	}
 	defer s.st.mu.Unlock()
-	return s.st.keys()
+	return slices.Collect(s.st.changes.Keys(s.st.record))
 }
 
 // Has reports whether there is a value under key, of whatever type.
@@ -138,9 +136,13 @@ func (s Session) Delete(key string) {
 		return
 	}
 	defer s.st.mu.Unlock()
-	if s.st.writable(key) {
-		c := s.st.changeOf(key)
-		c.Kind, c.Val, c.Update = record.ChangeDelete, nil, nil
+	s.st.written()
+	err := s.st.changes.Delete(s.st.record, key)
+	if record.IsReserved(key) {
+		err = ErrReserved
+	}
+	if err != nil {
+		s.st.failWrite(err)
 	}
 }
 
@@ -151,9 +153,7 @@ func (s Session) Clear() {
 	}
 	defer s.st.mu.Unlock()
 	s.st.written()
-	clear(s.st.changes)
-	s.st.changes = s.st.changes[:0]
-	s.st.wipe = true
+	s.st.changes.Wipe()
 }
 
 // Cookie returns the cookie options of this session: its own, or those of the Config.
@@ -318,17 +318,7 @@ func (s Session) raw(key string) (string, bool) {
 		return "", false
 	}
 	defer s.st.mu.Unlock()
-	st := s.st
-	if record.IsReserved(key) {
-		return "", false
-	}
-	if c := st.findChange(key); c != nil {
-		return string(c.Val), c.Kind != record.ChangeDelete && c.Val != nil
-	}
-	if st.record == nil || st.wipe {
-		return "", false
-	}
-	return st.record.Raw(key)
+	return s.st.changes.Raw(s.st.record, key)
 }
 
 // take removes key from the store and from what is written, and returns what was there.

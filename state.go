@@ -78,10 +78,7 @@ type work struct {
 
 	arrived *record.Record // as the request found it
 
-	wipe       bool
-	changes    []record.Change
-	arena      []byte         // holds the keys and values of changes
-	scratch    []byte         // merge's
+	changes    record.Changes
 	cookie     cookies.Cookie // the session's own options, if ownCookie
 	stored     cookies.Cookie // room for those that a record has
 	ownCookie  bool
@@ -119,6 +116,7 @@ const (
 
 func newState(m *Manager) *state {
 	st := &state{m: m, stripe: m.tally.stripe()}
+	st.changes.Limit = m.config.MaxRecordBytes
 	st.life.Store(generation) // A handle of generation 0 is the zero Session's.
 	st.idle.L = &st.mu
 	return st
@@ -317,13 +315,10 @@ func (st *state) release() {
 	}
 	life := st.life.Load()
 	if life&lifeTouched != 0 {
-		clear(st.arena) // Somebody's session: it does not lie around.
-		clear(st.scratch)
-		clear(st.changes)
-		arena, scratch, changes := keep(st.arena, keepBuffer), keep(st.scratch, keepBuffer), keep(st.changes, keepChanges)
-		cookieJSON := st.cookieJSON[:0]
+		st.changes.Release(keepBuffer, keepChanges) // Somebody's session: it does not lie around.
+		changes, cookieJSON := st.changes, st.cookieJSON[:0]
 		st.work = work{} // With the buffers in the literal it would be built beside and copied, in twice the time.
-		st.arena, st.scratch, st.changes, st.cookieJSON = arena, scratch, changes, cookieJSON
+		st.changes, st.cookieJSON = changes, cookieJSON
 	}
 	st.frame = frame{}
 	st.life.Store((life/generation + 1) * generation)
@@ -334,20 +329,10 @@ func (st *state) release() {
 	}
 }
 
-// keep returns b emptied, or nil if it is too large to keep.
-func keep[T any](b []T, limit int) []T {
-	if cap(b) > limit {
-		return nil
-	}
-	return b[:0]
-}
-
 // dropChanges forgets what was written and not yet saved.
 func (st *state) dropChanges() {
-	clear(st.changes)
-	clear(st.arena)
-	st.changes, st.arena = st.changes[:0], st.arena[:0]
-	st.wipe, st.ownCookie = false, false
+	st.changes.Clear()
+	st.ownCookie = false
 }
 
 func (st *state) count(c counter) { st.m.tally.add(st.stripe, c) }

@@ -86,7 +86,7 @@ var (
 	ErrUnsupported = errors.New("sess: unsupported: the store is not a Swapper; Take needs one")
 
 	// ErrReserved: the keys "cookie" and "$" belong to the session layer.
-	ErrReserved = errors.New(`sess: reserved key: "cookie" and "$" belong to the session layer; choose another`)
+	ErrReserved = record.ErrReserved
 
 	// ErrReleased: the request this session handle came from is over, or no session middleware ran in it.
 	ErrReleased = errors.New("sess: released: the request of this handle is over, or no session middleware runs here")

@@ -1,25 +1,12 @@
 package sess
 
 import (
-	"bytes"
 	"errors"
 	"time"
-	"unicode/utf8"
 
 	"github.com/fibersess/sess/internal/ident"
-	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
 )
-
-// writable prepares for a write to key, and reports false if the session layer owns it.
-func (st *state) writable(key string) bool {
-	if record.IsReserved(key) {
-		st.failWrite(ErrReserved)
-		return false
-	}
-	st.written()
-	return true
-}
 
 // written notes a write. One that comes after the frame has decided is not lost in silence: Err says so at once, and
 // the Dropped hook when the request ends, unless Save is called.
@@ -37,106 +24,6 @@ func (st *state) failWrite(err error) {
 	if st.err == nil || errors.Is(st.err, ErrCommitted) {
 		st.err = err
 	}
-}
-
-// findChange returns what was written to key, nil if nothing was.
-func (st *state) findChange(key string) *record.Change {
-	if len(st.changes) > 0 && !utf8.ValidString(key) {
-		key = string(jsontext.AppendName(nil, key))
-	}
-	for i := range st.changes {
-		if c := &st.changes[i]; string(c.Key) == key {
-			if c.Kind == record.ChangeUpdate && c.MadeOf != st.record {
-				st.remake(c)
-			}
-			return c
-		}
-	}
-	return nil
-}
-
-// remake makes the value of an Update anew, of the record that Refresh or Take has brought.
-func (st *state) remake(c *record.Change) {
-	raw, ok := st.record.Raw(string(c.Key))
-	from := len(st.arena)
-	arena, _, err := c.Update.Update(st.arena, raw, ok)
-	if err != nil {
-		st.failWrite(err)
-		return
-	}
-	st.arena = arena
-	c.Val, c.MadeOf = arena[from:len(arena):len(arena)], st.record
-}
-
-// changeOf returns the change of key, a new one if there is none.
-func (st *state) changeOf(key string) *record.Change {
-	from := len(st.arena)
-	st.arena = jsontext.AppendName(st.arena, key)
-	name := st.arena[from:len(st.arena):len(st.arena)]
-	for i := range st.changes {
-		if bytes.Equal(st.changes[i].Key, name) {
-			st.arena = st.arena[:from]
-			return &st.changes[i]
-		}
-	}
-	st.changes = append(st.changes, record.Change{Key: name})
-	return &st.changes[len(st.changes)-1]
-}
-
-// update runs f on the value under key and keeps it, to run again when the save meets another value. On top of a
-// value written in this request it is a plain write, since no other request can change that.
-func (st *state) update(key string, f record.Updater) {
-	if !st.writable(key) {
-		return
-	}
-	if st.load() != nil {
-		return
-	}
-	raw, ok := "", false
-	earlier := st.findChange(key)
-	switch {
-	case earlier != nil:
-		raw, ok = string(earlier.Val), earlier.Kind != record.ChangeDelete && earlier.Val != nil
-	case st.record != nil && !st.wipe:
-		raw, ok = st.record.Raw(key)
-	}
-	from := len(st.arena)
-	arena, _, err := f.Update(st.arena, raw, ok)
-	if err != nil {
-		st.failWrite(err)
-		return
-	}
-	st.arena = arena
-	val := arena[from:len(arena):len(arena)]
-	c := st.changeOf(key)
-	switch {
-	case earlier == nil && !st.wipe:
-		c.Kind, c.Update, c.MadeOf = record.ChangeUpdate, f, st.record
-	case earlier != nil && c.Kind == record.ChangeUpdate:
-		c.Update = record.Both(c.Update, f)
-	default:
-		c.Kind = record.ChangeSet
-	}
-	c.Val = val
-}
-
-// keys lists the keys as a handler sees them.
-func (st *state) keys() []string {
-	var keys []string
-	if !st.wipe {
-		for key := range st.record.Keys() {
-			if c := st.findChange(key); c == nil || c.Kind != record.ChangeDelete {
-				keys = append(keys, key)
-			}
-		}
-	}
-	for i := range st.changes {
-		c := &st.changes[i]
-		if _, stored := st.record.Raw(string(c.Key)); c.Kind != record.ChangeDelete && (st.wipe || !stored) {
-			keys = append(keys, string(c.Key))
-		}
-	}
-	return keys
 }
 
 // regenerate leaves the id behind, which the commit retires.
@@ -178,46 +65,35 @@ func (st *state) take(key string) (string, bool, error) {
 		return "", false, err
 	}
 	raw, ok := "", false
-	if st.record != nil && !st.wipe {
+	if st.record != nil && !st.changes.Wiped() {
 		var err error
 		if raw, ok, err = st.takeStored(key); err != nil {
 			return "", false, st.storeError("take", st.id, err)
 		}
 	}
-	c := st.findChange(key)
-	if c == nil {
-		return raw, ok, nil
-	}
-	defer func() { c.Kind, c.Val, c.Update = record.ChangeDelete, nil, nil }()
-	switch c.Kind {
-	case record.ChangeSet:
-		return string(c.Val), true, nil
-	case record.ChangeUpdate:
-		val, set, err := c.Update.Update(nil, raw, ok)
-		return string(val), set && err == nil, err
-	}
-	return "", false, nil
+	return st.changes.Take(key, raw, ok)
 }
 
 // takeStored swaps the record for one without key until that succeeds or there is no such key.
 func (st *state) takeStored(key string) (raw string, ok bool, err error) {
 	ctx, cancel := st.phase()
 	defer cancel()
-	without := []record.Change{{Key: jsontext.AppendName(nil, key), Kind: record.ChangeDelete}}
+	var without record.Changes
+	_ = without.Delete(nil, key)
 	id := &st.id
 	if st.fate == fateRegenerate { // It is still stored under the id that it will leave.
 		id = &st.leaving
 	}
 	r, err := st.amend(ctx, id, st.record, func(r *record.Record) (*record.Record, time.Duration, error) {
-		if r.Renewed() {
+		if r.Tombstone() {
 			return nil, 0, ErrNotFound
 		}
 		if raw, ok = r.Raw(key); !ok {
 			return r, 0, nil
 		}
-		h := record.Header{Created: r.CreatedMS(), Ends: st.m.stored(r.EndsMS()), Known: r.EndsMS()}
-		next, scratch, err := record.Merge(r, false, without, h, maxMaxRecordBytes, st.scratch)
-		st.scratch = scratch
+		h := r.Header()
+		h.Ends, h.Known = st.m.stored(r.EndsMS()), r.EndsMS()
+		next, err := record.Merge(r, &without, h, maxMaxRecordBytes)
 		return next, st.m.remaining(time.Now(), r.EndsMS()), err
 	})
 	if errors.Is(err, ErrNotFound) || errors.Is(err, record.ErrCorrupt) { // Ended meanwhile: nobody has it.
