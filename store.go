@@ -85,7 +85,7 @@ var (
 	ErrTooLarge = record.ErrTooLarge
 
 	// ErrConflict: others changed the session again and again until StoreTimeout passed; nothing was stored.
-	ErrConflict = errors.New("sess: conflict: the session kept changing until the deadline; nothing was stored")
+	ErrConflict = record.ErrConflict
 
 	// ErrUnsupported: the store cannot do this atomically because it is not a Swapper.
 	ErrUnsupported = errors.New("sess: unsupported: the store is not a Swapper; Take needs one")
