@@ -8,7 +8,6 @@ import (
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
-	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -280,7 +279,7 @@ func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) erro
 		switch merged = now != before; {
 		case merged && before == nil:
 			return nil, 0, errIDTaken
-		case merged && now.Renewed():
+		case merged && now.Tombstone():
 			return nil, 0, errRenewed
 		}
 		return r.build(now, at, ttl)
@@ -315,7 +314,7 @@ func (r *request) build(current *record.Record, at time.Time, ttl time.Duration)
 		span = draft.Rest(at, current)
 	}
 	span.TTL = max(span.TTL, time.Millisecond) // Another request gave it an end that has passed.
-	h := r.header(span.Ends)
+	h := r.header(current, span.Ends)
 	if h.Cookie = r.ownCookieJSON(current); h.Cookie == nil && r.m.config.Koa {
 		raw, _ := current.OwnCookie()
 		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(current), r.m.cookie)
@@ -325,10 +324,11 @@ func (r *request) build(current *record.Record, at time.Time, ttl time.Duration)
 	return next, span.TTL, err
 }
 
-// header is the header of a record that ends at ends. Beside Koa, which moves the end by SETEX alone, the record does not
-// bear it.
-func (r *request) header(ends int64) record.Header {
-	h := record.Header{Created: r.created, Ends: ends, Known: ends}
+// header is the header of a record that is built on another and ends at ends. Beside Koa, which moves the end by SETEX
+// alone, the record does not bear it.
+func (r *request) header(on *record.Record, ends int64) record.Header {
+	h := on.Header()
+	h.Created, h.Ends, h.Known = r.created, ends, ends
 	if r.m.config.Koa {
 		h.Ends = 0
 	}
@@ -370,10 +370,13 @@ func (r *request) takeKey(key string) (string, bool, error) {
 func (r *request) takeStored(key string) (raw string, ok bool, err error) {
 	ctx, cancel := r.phase()
 	defer cancel()
-	without := []record.Change{{Key: jsontext.AppendName(nil, key), Kind: record.ChangeDelete}}
+	var without record.Changes
+	if err := without.Delete(nil, key); err != nil {
+		return "", false, err
+	}
 	id := r.stands()
 	next, err := r.m.shelf.amend(ctx, &id, r.draft.Base(), func(now *record.Record) (*record.Record, time.Duration, error) {
-		if now.Renewed() {
+		if now.Tombstone() {
 			return nil, 0, errRenewed
 		}
 		if raw, ok = now.Raw(key); !ok {
@@ -381,11 +384,12 @@ func (r *request) takeStored(key string) (raw string, ok bool, err error) {
 		}
 		at := time.Now()
 		rest := draft.Rest(at, now)
-		h := record.Header{Created: r.created, Ends: now.EndsMS(), Known: rest.Ends}
+		h := now.Header()
+		h.Created, h.Ends, h.Known = r.created, now.EndsMS(), rest.Ends
 		if r.m.config.Koa {
 			h.Ends = 0
 		}
-		next, _, err := record.Merge(now, false, without, h, r.m.config.MaxRecordBytes, nil)
+		next, err := record.Merge(now, &without, h, r.m.config.MaxRecordBytes)
 		return next, rest.TTL, err
 	})
 	if err == nil {

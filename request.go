@@ -118,6 +118,7 @@ func (t *ticket) Close() error {
 
 func newRequest(m *Manager) *request {
 	r := &request{m: m, stripe: m.tally.stripe()}
+	r.draft.Limit(m.config.MaxRecordBytes)
 	r.guard.Init()
 	return r
 }
