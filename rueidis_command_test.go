@@ -324,7 +324,7 @@ func TestRueidisWatcherHearsOfWhatHappenedWhileNobodyCould(t *testing.T) {
 	id := redisID(t, "watched")
 	put(server, id, version(t, 1))
 	var calls atomic.Int64
-	stop, err := s.Watch(t.Context(), id, func() { calls.Add(1) })
+	stop, err := s.Watch(t.Context(), id, func(*sess.Record, error) { calls.Add(1) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +353,7 @@ func TestRueidisWatchWithoutReportsCompares(t *testing.T) {
 	id := redisID(t, "polled")
 	put(server, id, version(t, 1))
 	told := make(chan struct{}, 100)
-	stop, err := s.Watch(t.Context(), id, func() { told <- struct{}{} })
+	stop, err := s.Watch(t.Context(), id, func(*sess.Record, error) { told <- struct{}{} })
 	if err != nil {
 		t.Fatal(err)
 	}

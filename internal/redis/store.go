@@ -128,9 +128,8 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 	})
 }
 
-// Watch calls changed when the record of id may have changed, as [Watcher] says: when the server reports it, and when
-// the connection to the server was lost. Without a near cache it asks the server at the interval MaxStale.
-func (s *Store) Watch(ctx context.Context, id ident.ID, changed func()) (stop func(), err error) {
+// Watch is the root's RueidisStore.Watch.
+func (s *Store) Watch(ctx context.Context, id ident.ID, seen func(*record.Record, error)) (stop func(), err error) {
 	select {
 	case <-s.done:
 		return nil, failure("watch", record.ErrClosed)
@@ -138,7 +137,7 @@ func (s *Store) Watch(ctx context.Context, id ident.ID, changed func()) (stop fu
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return s.watches.add(ctx, id, &watcher{changed: changed})
+	return s.watches.add(ctx, id, &watcher{seen: seen})
 }
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way

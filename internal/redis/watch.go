@@ -55,7 +55,7 @@ type redisWatch struct {
 
 // watcher is one call of Watch.
 type watcher struct {
-	changed func()
+	seen    func(*record.Record, error)
 	stopped atomic.Bool
 }
 
@@ -88,6 +88,7 @@ func (ws *watches) add(ctx context.Context, id ident.ID, w *watcher) (stop func(
 		ws.remove(id, w)
 		return nil, err
 	}
+	w.seen(r, err)
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if !sw.underWay {
@@ -220,7 +221,7 @@ func (ws *watches) lookAt(sw *redisWatch, tell bool) {
 	}
 	for _, w := range told {
 		if !w.stopped.Load() {
-			w.changed()
+			w.seen(r, err)
 		}
 	}
 }
