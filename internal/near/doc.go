@@ -12,10 +12,10 @@
 //	2  Sent           ── write ──────────────────────────────────────▶  stores
 //	                  ── read ───────────────────────────────────────▶  reads, and will report the next change
 //	                  ◀─────────────────────────── reply to the write ──
-//	3  Reported       ◀────────────────────── report of that write ──   if this node had read the record before
+//	3  Report         ◀────────────────────── report of that write ──   if this node had read the record before
 //	4  Answered       ◀──────────────────────────── reply to the read ──
 //	5  Land
-//	6  Reported       ◀───────────────────── report of a later write ──
+//	6  Report         ◀───────────────────── report of a later write ──
 //
 // The connection carries replies and reports in the order in which the server made them. So a report that comes before the
 // reply to the read (3) is of a change that the read has seen, and the flight goes on. A report that comes behind the reply

@@ -12,7 +12,7 @@ import (
 type Flight struct {
 	id       ident.ID
 	begun    int64  // on the clock of Cache.Mono
-	lease    *Lease // of the connection that the read was sent on; nil: not sent yet, not reported, or poisoned
+	lease    *Lease // of the connection that the read was sent on; nil: not sent yet, or poisoned
 	answered bool   // the reply to the read has come
 	done     chan struct{}
 	rec      *record.Record
@@ -75,7 +75,7 @@ func (c *Cache) Join(id ident.ID, now time.Time) (f *Flight, first bool) {
 		c.happens(s, &id, expired, nil, "")
 	}
 	c.count.misses.Add(1)
-	return s.fly(id, mono), true
+	return c.fly(s, id, mono), true
 }
 
 // Begin returns a flight that reads id's record behind a write which the caller is about to send.
@@ -84,12 +84,15 @@ func (c *Cache) Begin(id ident.ID, now time.Time) *Flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.happens(s, &id, writing, nil, "")
-	return s.fly(id, c.Mono(now))
+	return c.fly(s, id, c.Mono(now))
 }
 
 // fly wants s.mu.
-func (s *shard) fly(id ident.ID, mono int64) *Flight {
+func (c *Cache) fly(s *shard, id ident.ID, mono int64) *Flight {
 	f := &Flight{id: id, begun: mono, done: make(chan struct{})}
+	if c.unreported {
+		f.lease = always
+	}
 	s.flights[id] = f
 	return f
 }
@@ -135,10 +138,7 @@ func (c *Cache) Land(f *Flight, r *record.Record, err error, now time.Time) (kep
 	if s.flights[f.id] == f {
 		delete(s.flights, f.id)
 	} else {
-		f.lease = nil
-	}
-	if c.unreported && f.lease == nil {
-
+		f.lease = nil // poisoned
 	}
 	if err == nil && f.lease != nil && !c.closed.Load() {
 		kept = c.keep(s, f, now)
@@ -153,4 +153,4 @@ func (f *Flight) Landed() <-chan struct{} { return f.done }
 
 // Result returns what a flight that has ended brought, and the lease under which a change of it will be reported: nil if
 // none will.
-func (f *Flight) Result() (*record.Record, *Lease, error) { return f.rec, f.lease, f.err }
+func (f *Flight) Result() (*record.Record, *Lease, error) { return f.rec, f.lease.reported(), f.err }

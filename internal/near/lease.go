@@ -34,6 +34,14 @@ func (l *Lease) over() bool { return l.until.Load() == leaseOver }
 // End makes the lease one that never holds again.
 func (l *Lease) End() { l.until.Store(leaseOver) }
 
+// reported returns l, or nil if no change of what was read under l is reported.
+func (l *Lease) reported() *Lease {
+	if l == always {
+		return nil
+	}
+	return l
+}
+
 // extend makes the lease hold until the given instant, unless it is over or holds longer.
 func (l *Lease) extend(until int64) {
 	for {
