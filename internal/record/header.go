@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/jsontext"
 )
 
 // Header is what the reserved member "$" says, which no handler sees:
@@ -69,28 +70,23 @@ func parseHeader(text string) (h Header, broken string, ok bool) {
 		return h, "not an object", false
 	}
 	var seen [3]bool
-	p := scanner{s: text}
-	m, i, more := p.step(1, 2, true)
-	for more {
-		value := text[m.value:m.valueEnd]
-		field := headerField(text[m.name:m.nameEnd])
+	for w := jsontext.WalkObject(text); w.Next(); {
+		field := headerField(w.Name)
 		switch field {
 		case headerCreated:
-			h.Created, ok = parseInstant(value)
+			h.Created, ok = parseInstant(w.Value)
 		case headerEnds:
-			h.Ends, ok = parseInstant(value)
+			h.Ends, ok = parseInstant(w.Value)
 		case headerSuccessor:
-			h.Successor, ok = parseSuccessor(value)
+			h.Successor, ok = parseSuccessor(w.Value)
 		default:
 			h.foreign = true
-			m, i, more = p.step(i, 2, false)
 			continue
 		}
 		if !ok || seen[field] {
 			return h, "a member of the wrong type, out of range, or there twice", false
 		}
 		seen[field] = true
-		m, i, more = p.step(i, 2, false)
 	}
 	return h, "", true
 }
@@ -106,11 +102,11 @@ const (
 // headerField returns which of our members the inside of a JSON string names.
 func headerField(name string) int {
 	switch {
-	case equalText(name, "c"):
+	case jsontext.EqualText(name, "c"):
 		return headerCreated
-	case equalText(name, "e"):
+	case jsontext.EqualText(name, "e"):
 		return headerEnds
-	case equalText(name, "to"):
+	case jsontext.EqualText(name, "to"):
 		return headerSuccessor
 	default:
 		return headerOther
@@ -118,18 +114,19 @@ func headerField(name string) int {
 }
 
 func parseInstant(value string) (ms int64, ok bool) {
-	negative, n, ok := parseInteger(value)
-	if !ok || n > maxInstant || negative && n > 0 {
+	ms, ok = jsontext.DecodeValue[int64](value)
+	if !ok || ms < 0 || ms > maxInstant {
 		return 0, false
 	}
-	return int64(n), true
+	return ms, true
 }
 
 func parseSuccessor(value string) (ident.ID, bool) {
-	if value[0] != '"' {
+	text, ok := jsontext.Text(value)
+	if !ok {
 		return ident.ID{}, false
 	}
-	return ident.MakeID(unquoted(value[1 : len(value)-1]))
+	return ident.MakeID(text)
 }
 
 // appendHeader appends h as a header, with the members of the header old that are not ours behind it. It returns dst
@@ -146,15 +143,10 @@ func appendHeader(dst []byte, h *Header, old string) []byte {
 		dst = append(dst, `,"to":"`...) // the bytes of an id need no escape
 		dst = append(h.Successor.AppendTo(dst), '"')
 	}
-	if old != "" {
-		p := scanner{s: old}
-		m, i, more := p.step(1, 2, true)
-		for more {
-			if headerField(old[m.name:m.nameEnd]) == headerOther {
-				dst = append(append(append(dst, `,"`...), old[m.name:m.nameEnd]...), `":`...)
-				dst = append(dst, old[m.value:m.valueEnd]...)
-			}
-			m, i, more = p.step(i, 2, false)
+	for w := jsontext.WalkObject(old); w.Next(); {
+		if headerField(w.Name) == headerOther {
+			dst = append(append(append(dst, `,"`...), w.Name...), `":`...)
+			dst = append(dst, w.Value...)
 		}
 	}
 	if len(dst) == begin {

@@ -3,7 +3,12 @@ package record
 import (
 	"encoding/binary"
 	"strings"
+
+	"github.com/fibersess/sess/internal/jsontext"
 )
+
+// member says where a member of a record stands.
+type member = jsontext.Member
 
 // The index of a record stands behind its JSON, in the same string: for each member in order the four offsets of type
 // member, little-endian, of 16 bits each, or of 32 if the JSON is of wideRecord bytes or more.
@@ -40,19 +45,19 @@ func findSlowly[K string | []byte](r *Record, key K) (m member, ok bool) {
 // named reports whether m is the member of the name key.
 func named[K string | []byte](r *Record, m member, key K) bool {
 	if r.escaped {
-		return equalText(r.name(m), key)
+		return jsontext.EqualText(r.name(m), key)
 	}
 	return r.name(m) == string(key)
 }
 
 // maybe reports whether the name of m can be one of n bytes: it spares most members a comparison.
-func (r *Record) maybe(m member, n int) bool { return int(m.nameEnd-m.name) == n || r.escaped }
+func (r *Record) maybe(m member, n int) bool { return int(m.NameEnd-m.Name) == n || r.escaped }
 
 // name returns the name of m as it stands between the quotes.
-func (r *Record) name(m member) string { return r.data[m.name:m.nameEnd] }
+func (r *Record) name(m member) string { return r.data[m.Name:m.NameEnd] }
 
 // value returns the JSON text of m.
-func (r *Record) value(m member) string { return r.data[m.value:m.valueEnd] }
+func (r *Record) value(m member) string { return r.data[m.Value:m.ValueEnd] }
 
 // count returns the number of members, the reserved ones included.
 func (r *Record) count() int {
@@ -69,12 +74,12 @@ func (r *Record) member(i int) member {
 	}
 	e := r.data[int(r.size)+16*i:]
 	names, values := uint64At(e), uint64At(e[8:])
-	return member{uint32(names), uint32(names >> 32), uint32(values), uint32(values >> 32)}
+	return member{Name: uint32(names), NameEnd: uint32(names >> 32), Value: uint32(values), ValueEnd: uint32(values >> 32)}
 }
 
 // narrow returns the member that an entry of 16-bit offsets stands for.
 func narrow(e uint64) member {
-	return member{uint32(uint16(e)), uint32(uint16(e >> 16)), uint32(uint16(e >> 32)), uint32(e >> 48)}
+	return member{Name: uint32(uint16(e)), NameEnd: uint32(uint16(e >> 16)), Value: uint32(uint16(e >> 32)), ValueEnd: uint32(e >> 48)}
 }
 
 // uint64At returns the number at the start of s, little-endian. The compiler makes one load of it.
@@ -100,43 +105,23 @@ func appendIndex(dst []byte, members []member, size int) []byte {
 	le := binary.LittleEndian
 	for _, m := range members {
 		if size < wideRecord {
-			dst = le.AppendUint64(dst, uint64(m.name)|uint64(m.nameEnd)<<16|uint64(m.value)<<32|uint64(m.valueEnd)<<48)
+			dst = le.AppendUint64(dst, uint64(m.Name)|uint64(m.NameEnd)<<16|uint64(m.Value)<<32|uint64(m.ValueEnd)<<48)
 		} else {
-			dst = le.AppendUint64(dst, uint64(m.name)|uint64(m.nameEnd)<<32)
-			dst = le.AppendUint64(dst, uint64(m.value)|uint64(m.valueEnd)<<32)
+			dst = le.AppendUint64(dst, uint64(m.Name)|uint64(m.NameEnd)<<32)
+			dst = le.AppendUint64(dst, uint64(m.Value)|uint64(m.ValueEnd)<<32)
 		}
 	}
 	return dst
-}
-
-// members reads all of s as one object and appends what it consists of to into.
-func (p *scanner) members(into []member) []member {
-	i := p.space(0)
-	if p.peek(i) != '{' {
-		p.fail(i, "not an object")
-		return nil
-	}
-	m, i, more := p.step(i+1, 1, true)
-	for more {
-		into = append(into, m)
-		m, i, more = p.step(i, 1, false)
-	}
-	if i >= 0 {
-		if i = p.space(i); i != len(p.s) {
-			p.fail(i, "something behind the object")
-		}
-	}
-	return into
 }
 
 // isCompact reports whether the members fill an object of size bytes with no white space between them.
 func isCompact(members []member, size int) bool {
 	end := uint32(0) // of what comes before a member, behind which are a brace or a comma, and a quote
 	for _, m := range members {
-		if m.name != end+2 || m.value != m.nameEnd+uint32(len(`":`)) {
+		if m.Name != end+2 || m.Value != m.NameEnd+uint32(len(`":`)) {
 			return false
 		}
-		end = m.valueEnd
+		end = m.ValueEnd
 	}
 	return size == max(int(end), 1)+1
 }
@@ -147,35 +132,32 @@ func anyEscaped(s string, members []member) bool {
 		return false
 	}
 	for _, m := range members {
-		if strings.IndexByte(s[m.name:m.nameEnd], '\\') >= 0 {
+		if strings.IndexByte(s[m.Name:m.NameEnd], '\\') >= 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// unique checks that no name stands for the same as another. Above a few members it takes a map, so that its time
-// stays linear whatever s holds.
-func (p *scanner) unique(members []member, escaped bool) {
+// twice returns the first member whose name stands for the same as one before it. Above a few members it takes a map,
+// so that its time stays linear whatever s holds.
+func twice(s string, members []member, escaped bool) (m member, found bool) {
 	if escaped || len(members) > fewMembers {
 		seen := make(map[string]struct{}, len(members))
 		for i, m := range members {
-			if seen[unquoted(p.s[m.name:m.nameEnd])] = struct{}{}; len(seen) == i {
-				p.fail(int(m.name), memberTwice)
-				return
+			if seen[jsontext.Unquoted(s[m.Name:m.NameEnd])] = struct{}{}; len(seen) == i {
+				return m, true
 			}
 		}
-		return
+		return member{}, false
 	}
 	for i, m := range members {
-		name := p.s[m.name:m.nameEnd]
+		name := s[m.Name:m.NameEnd]
 		for _, before := range members[:i] {
-			if name == p.s[before.name:before.nameEnd] {
-				p.fail(int(m.name), memberTwice)
-				return
+			if name == s[before.Name:before.NameEnd] {
+				return m, true
 			}
 		}
 	}
+	return member{}, false
 }
-
-const memberTwice = "a member that was there before"

@@ -1,6 +1,10 @@
 package record
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/fibersess/sess/internal/jsontext"
+)
 
 // Change is what a request did to one member. A list of changes names each member once.
 type Change struct {
@@ -36,9 +40,9 @@ type UpdateFunc[T any] func(old T, ok bool) T
 func (f UpdateFunc[T]) Update(dst []byte, raw string, ok bool) ([]byte, bool, error) {
 	var old T
 	if ok {
-		old, ok = DecodeValue[T](raw)
+		old, ok = jsontext.DecodeValue[T](raw)
 	}
-	dst, err := AppendValue(dst, f(old, ok))
+	dst, err := jsontext.AppendValue(dst, f(old, ok))
 	return dst, true, err
 }
 
@@ -133,15 +137,15 @@ func patch(base *Record, c *Change, h *Header, limit int, buf []byte) (*Record, 
 		return nil, buf, nil
 	}
 	m, last := base.member(at), base.member(base.count()-1)
-	buf, set, err := c.appendTo(append(buf[:0], base.data[:m.value]...), base, base.value(m), true)
+	buf, set, err := c.appendTo(append(buf[:0], base.data[:m.Value]...), base, base.value(m), true)
 	if err != nil {
 		return nil, buf, err
 	}
 	if !set {
 		buf = append(buf, base.value(m)...)
 	}
-	moved := uint64(len(buf)) - uint64(m.valueEnd) // less than nothing wraps round, and back
-	buf = appendHeader(append(buf, base.data[m.valueEnd:last.value]...), h, "")
+	moved := uint64(len(buf)) - uint64(m.ValueEnd) // less than nothing wraps round, and back
+	buf = appendHeader(append(buf, base.data[m.ValueEnd:last.Value]...), h, "")
 	end := uint64(len(buf))
 	buf = append(buf, '}')
 	size := len(buf)
@@ -297,8 +301,8 @@ func (x *indexer) appendMembers(dst []byte, base *Record, wipe bool, changes []C
 
 // keep adds m, which stays as base has it, to the run that is to be written, or begins another.
 func (x *indexer) keep(dst []byte, base *Record, m member) []byte {
-	quote := m.name - 1
-	if m.value != m.nameEnd+uint32(len(`":`)) { // white space: not to be copied
+	quote := m.Name - 1
+	if m.Value != m.NameEnd+uint32(len(`":`)) { // white space: not to be copied
 		dst = append(x.open(x.flush(dst, base), base.name(m)), base.value(m)...)
 		x.close(dst)
 		return dst
@@ -307,9 +311,9 @@ func (x *indexer) keep(dst []byte, base *Record, m member) []byte {
 		dst = x.comma(x.flush(dst, base))
 		x.from = quote
 	}
-	x.to = m.valueEnd
+	x.to = m.ValueEnd
 	moved := uint32(len(dst)) - x.from // by how much the run moves; less than nothing wraps round, and back
-	x.members[x.n] = member{m.name + moved, m.nameEnd + moved, m.value + moved, m.valueEnd + moved}
+	x.members[x.n] = member{Name: m.Name + moved, NameEnd: m.NameEnd + moved, Value: m.Value + moved, ValueEnd: m.ValueEnd + moved}
 	x.n++
 	return dst
 }
@@ -380,7 +384,7 @@ func (x *indexer) open(dst []byte, name string) []byte {
 func (x *indexer) openKey(dst, key []byte) []byte {
 	dst = x.comma(dst)
 	begin := len(dst)
-	dst = appendText(dst, key)
+	dst = jsontext.AppendText(dst, key)
 	n := len(dst) - begin - len(`""`)
 	x.escaped = x.escaped || n != len(key)
 	return x.colon(dst, n)
@@ -397,13 +401,13 @@ func (x *indexer) comma(dst []byte) []byte {
 // colon begins the value of a member whose name, of n bytes and a quote, was just written.
 func (x *indexer) colon(dst []byte, n int) []byte {
 	end := uint32(len(dst) - 1)
-	x.members[x.n] = member{name: end - uint32(n), nameEnd: end, value: end + uint32(len(`":`))}
+	x.members[x.n] = member{Name: end - uint32(n), NameEnd: end, Value: end + uint32(len(`":`))}
 	x.n++
 	return append(dst, ':')
 }
 
 // close ends the member that was opened last.
-func (x *indexer) close(dst []byte) { x.members[x.n-1].valueEnd = uint32(len(dst)) }
+func (x *indexer) close(dst []byte) { x.members[x.n-1].ValueEnd = uint32(len(dst)) }
 
 // drop forgets the member that was opened last.
 func (x *indexer) drop() { x.n-- }

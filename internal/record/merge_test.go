@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/jsontext"
 )
 
 // updaterFunc is a function as an updater.
@@ -21,22 +22,22 @@ func (f updaterFunc) Update(dst []byte, raw string, ok bool) ([]byte, bool, erro
 	return f(dst, raw, ok)
 }
 
-func set(key, val string) Change { return Change{Key: AppendName(nil, key), Val: []byte(val)} }
+func set(key, val string) Change { return Change{Key: jsontext.AppendName(nil, key), Val: []byte(val)} }
 
-func remove(key string) Change { return Change{Key: AppendName(nil, key), Kind: ChangeDelete} }
+func remove(key string) Change { return Change{Key: jsontext.AppendName(nil, key), Kind: ChangeDelete} }
 
 // increment is the change that Update makes of a counter.
 func increment(key string) Change {
-	return Change{Key: AppendName(nil, key), Kind: ChangeUpdate,
+	return Change{Key: jsontext.AppendName(nil, key), Kind: ChangeUpdate,
 		Update: updaterFunc(func(dst []byte, raw string, ok bool) ([]byte, bool, error) {
-			n, _ := DecodeValue[int](raw)
+			n, _ := jsontext.DecodeValue[int](raw)
 			return strconv.AppendInt(dst, int64(n)+1, 10), true, nil
 		})}
 }
 
 // leave is an update that always leaves the member as it is, and scribbles on what it must not keep.
 func leave(key string) Change {
-	return Change{Key: AppendName(nil, key), Kind: ChangeUpdate,
+	return Change{Key: jsontext.AppendName(nil, key), Kind: ChangeUpdate,
 		Update: updaterFunc(func(dst []byte, _ string, _ bool) ([]byte, bool, error) { return append(dst, "junk"...), false, nil })}
 }
 

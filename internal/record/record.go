@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 	"unicode/utf8"
+
+	"github.com/fibersess/sess/internal/jsontext"
 )
 
 const (
@@ -49,14 +51,15 @@ func ParseRecord(s string) (*Record, error) {
 		return nil, fmt.Errorf("%w: %d bytes; want at most %d", ErrCorrupt, len(s), maxRecord)
 	}
 	var few [fewMembers]member
-	p := scanner{s: s}
-	members := p.members(few[:0])
+	members, fault := jsontext.Members(few[:0], s)
 	escaped := anyEscaped(s, members)
-	if p.fault == "" {
-		p.unique(members, escaped)
+	if fault.Rule == "" {
+		if m, found := twice(s, members, escaped); found {
+			fault = jsontext.Fault{Rule: "a member that was there before", At: int(m.Name)}
+		}
 	}
-	if p.fault != "" {
-		return nil, fmt.Errorf("%w: %s at byte %d", ErrCorrupt, p.fault, p.at)
+	if fault.Rule != "" {
+		return nil, fmt.Errorf("%w: %s at byte %d", ErrCorrupt, fault.Rule, fault.At)
 	}
 	r := &Record{
 		data:    indexed(s, members),
@@ -84,7 +87,7 @@ func (r *Record) JSON() string {
 func (r *Record) Raw(key string) (text string, ok bool) {
 	m, ok := find(r, key)
 	if !ok && !utf8.ValidString(key) {
-		m, ok = find(r, AppendName(nil, key))
+		m, ok = find(r, jsontext.AppendName(nil, key))
 	}
 	if !ok {
 		return "", false
@@ -104,7 +107,7 @@ func (r *Record) OwnCookie() (text string, ok bool) {
 func (r *Record) Keys() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := range r.count() {
-			name := unquoted(r.name(r.member(i)))
+			name := jsontext.Unquoted(r.name(r.member(i)))
 			if !IsReserved(name) && !yield(name) {
 				return
 			}
@@ -208,6 +211,9 @@ var (
 	// ErrCorrupt: what is kept under this id is not a record: not a JSON object, not valid, a member twice, too deep
 	// or too large.
 	ErrCorrupt = errors.New("sess: record is corrupt")
+
+	// ErrReserved: the keys "cookie" and "$" belong to the session layer.
+	ErrReserved = errors.New(`sess: reserved key: "cookie" and "$" belong to the session layer; choose another`)
 
 	// ErrTooLarge: the record would be larger than Config.MaxRecordBytes; nothing was stored.
 	ErrTooLarge = errors.New("sess: record too large: store less in the session, or raise Config.MaxRecordBytes")

@@ -65,6 +65,7 @@ func Open(settings Settings, option rueidis.ClientOption) (*Store, error) {
 
 // open connects, examines what it finds and starts the heartbeats. If it fails it leaves nothing behind.
 func (s *Store) open(ctx context.Context, option rueidis.ClientOption) error {
+	s.conns.of(&option)
 	client, err := newClient(ctx, option)
 	if err != nil {
 		return connectFailure(err)

@@ -20,6 +20,7 @@ type Store struct {
 	tracking
 	client     rueidis.Client
 	ownsClient bool
+	conns      conns // of a client that is the store's own
 	swap       *rueidis.Lua
 	swapSum    string // swap's SHA-1, by which the server knows it
 	read       *rueidis.Lua
