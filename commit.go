@@ -8,7 +8,6 @@ import (
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
-	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -280,7 +279,7 @@ func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) erro
 		switch merged = now != before; {
 		case merged && before == nil:
 			return nil, 0, errIDTaken
-		case merged && now.Renewed():
+		case merged && now.Tombstone():
 			return nil, 0, errRenewed
 		}
 		return r.build(now, at, ttl)
@@ -315,7 +314,7 @@ func (r *request) build(current *record.Record, at time.Time, ttl time.Duration)
 		span = draft.Rest(at, current)
 	}
 	span.TTL = max(span.TTL, time.Millisecond) // Another request gave it an end that has passed.
-	h := r.header(span.Ends)
+	h := r.header(current, span.Ends)
 	if h.Cookie = r.ownCookieJSON(current); h.Cookie == nil && r.m.config.Koa {
 		raw, _ := current.OwnCookie()
 		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(current), r.m.cookie)
@@ -325,10 +324,14 @@ func (r *request) build(current *record.Record, at time.Time, ttl time.Duration)
 	return next, span.TTL, err
 }
 
-// header is the header of a record that ends at ends. Beside Koa, which moves the end by SETEX alone, the record does not
-// bear it.
-func (r *request) header(ends int64) record.Header {
-	h := record.Header{Created: r.created, Ends: ends, Known: ends}
+// header is the header of the record that is made of current and ends at ends: user, login and creation are that record's,
+// and not the request's. Beside Koa, which moves the end by SETEX alone, the record does not bear its end.
+func (r *request) header(current *record.Record, ends int64) record.Header {
+	h := current.Header()
+	if h.Created == 0 {
+		h.Created = r.created
+	}
+	h.Ends, h.Known = ends, ends
 	if r.m.config.Koa {
 		h.Ends = 0
 	}
@@ -370,22 +373,20 @@ func (r *request) takeKey(key string) (string, bool, error) {
 func (r *request) takeStored(key string) (raw string, ok bool, err error) {
 	ctx, cancel := r.phase()
 	defer cancel()
-	without := []record.Change{{Key: jsontext.AppendName(nil, key), Kind: record.ChangeDelete}}
+	var without record.Changes
+	if err := without.Delete(nil, key); err != nil {
+		return "", false, err
+	}
 	id := r.stands()
 	next, err := r.m.shelf.amend(ctx, &id, r.draft.Base(), func(now *record.Record) (*record.Record, time.Duration, error) {
-		if now.Renewed() {
+		if now.Tombstone() {
 			return nil, 0, errRenewed
 		}
 		if raw, ok = now.Raw(key); !ok {
 			return now, 0, nil
 		}
-		at := time.Now()
-		rest := draft.Rest(at, now)
-		h := record.Header{Created: r.created, Ends: now.EndsMS(), Known: rest.Ends}
-		if r.m.config.Koa {
-			h.Ends = 0
-		}
-		next, _, err := record.Merge(now, false, without, h, r.m.config.MaxRecordBytes, nil)
+		rest := draft.Rest(time.Now(), now)
+		next, err := record.Merge(now, &without, r.header(now, rest.Ends), r.m.config.MaxRecordBytes)
 		return next, rest.TTL, err
 	})
 	if err == nil {

@@ -46,7 +46,7 @@ func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) err
 	tombstone, err := r.tombstone(at)
 	if err == nil {
 		_, err = r.m.shelf.amend(ctx, &r.leaving, seen, func(now *record.Record) (*record.Record, time.Duration, error) {
-			if now.Renewed() {
+			if now.Tombstone() {
 				return nil, 0, errRenewed
 			}
 			if now != seen { // It changed meanwhile: the new record must have that too.
@@ -83,8 +83,7 @@ func (r *request) tombstone(at time.Time) (*record.Record, error) {
 		return nil, nil
 	}
 	h := record.Header{Created: at.UnixMilli(), Ends: at.Add(tombstoneTTL).UnixMilli(), Successor: r.id}
-	next, _, err := record.Merge(nil, false, nil, h, maxMaxRecordBytes, nil)
-	return next, err
+	return record.Merge(nil, nil, h, maxMaxRecordBytes)
 }
 
 // tombstoneTTL is how long an id that was left behind by a renewal still says so, that requests under way with it neither
@@ -121,8 +120,8 @@ func (r *request) touch() {
 // prolong moves the session's end to that of span. If another request was faster, that one has moved it.
 func (r *request) prolong(span draft.Span) {
 	base := r.draft.Base()
-	next, err := r.draft.Moved(base, r.header(span.Ends), r.m.config.MaxRecordBytes)
-	if errors.Is(err, record.ErrTooLarge) && base.Header() == "" { // No room to say when: the store's TTL does.
+	next, err := record.Merge(base, nil, r.header(base, span.Ends), r.m.config.MaxRecordBytes)
+	if errors.Is(err, record.ErrTooLarge) && !base.HasHeader() { // No room to say when: the store's TTL does.
 		next, err = base.WithExpires(time.UnixMilli(span.Ends)), nil
 	}
 	var winner *record.Record
@@ -138,7 +137,7 @@ func (r *request) prolong(span draft.Span) {
 		_ = r.die(ReasonCorrupt)
 	case err != nil:
 		_ = r.storeError("touch", r.id, err) // Told to the hook and the log.
-	case winner.Renewed():
+	case winner.Tombstone():
 		_ = r.die(ReasonRenewed)
 	default:
 		r.draft.Rebase(winner)

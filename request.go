@@ -121,6 +121,7 @@ func (t *ticket) Close() error {
 
 func newRequest(m *Manager) *request {
 	r := &request{m: m, stripe: m.tally.stripe()}
+	r.draft.Limit(m.config.MaxRecordBytes)
 	r.guard.Init()
 	return r
 }
@@ -276,7 +277,7 @@ func (r *request) release() {
 	m, stripe, unsaved, id := r.m, r.stripe, r.unsaved, r.id
 	if r.guard.Touched() {
 		r.jar.Reset() // An id and a session: they do not lie around.
-		r.draft.Empty()
+		r.draft.Release()
 		clear(r.cookieJSON[:cap(r.cookieJSON)])
 		kept, cookieJSON := r.draft, r.cookieJSON[:0]
 		r.work = work{} // With the buffers in the literal it would be built beside and copied, in twice the time.

@@ -340,23 +340,51 @@ func TestRule08AFailedSaveLeavesNoCookie(t *testing.T) {
 	}
 }
 
-// TestAKeyThatIsNotUTF8IsOneKey: the record has U+FFFD in its place, and so has what is written and not yet saved.
-func TestAKeyThatIsNotUTF8IsOneKey(t *testing.T) {
-	const key = "k\xff"
-	app := routed(sess.Config{}, routes{
-		"act": func(c *fiber.Ctx, s sess.Session) error {
-			sess.Set(s, key, 5)
-			sess.Update(s, key, func(n int, _ bool) int { return n + 1 })
-			n, ok := sess.Get[int](s, key)
-			return c.SendString(fmt.Sprint(n, ok, s.Has("k\ufffd")))
-		},
-		"look": func(c *fiber.Ctx, s sess.Session) error {
-			n, ok := sess.Get[int](s, key)
-			taken, _, err := sess.Take[int](s, key)
-			return c.SendString(fmt.Sprint(n, ok, taken, err, s.Has(key)))
-		},
-	})
-	c := newClient(app)
-	wantReply(t, "before the save", c.get("/act"), 200, "6 true true")
-	wantReply(t, "after it", c.get("/look"), 200, "6 true 6 <nil> false")
+// Bytes that are no UTF-8 would become U+FFFD, and two keys one: they are refused, and named with their remedy.
+func TestWhatIsNotUTF8IsRefused(t *testing.T) {
+	for name, write := range map[string]func(sess.Session){
+		"a key":           func(s sess.Session) { sess.Set(s, "k\xff", 5) },
+		"a key of Update": func(s sess.Session) { sess.Update(s, "k\xff", func(n int, _ bool) int { return n + 1 }) },
+		"a value":         func(s sess.Session) { sess.Set(s, "hash", "\xfe\xff") },
+		"a value inside":  func(s sess.Session) { sess.Set(s, "hash", fiber.Map{"sum": []string{"\xfe"}}) },
+	} {
+		b := newSite(t, sess.Config{}).browser(t)
+		r := b.visit(func(s sess.Session) {
+			write(s)
+			if text := fmt.Sprintf("%+v", s.Err()); !strings.Contains(text, "UTF-8") {
+				t.Errorf("%s: got the error %s, want one that speaks of UTF-8", name, text)
+			}
+		})
+		if r.status != 500 {
+			t.Errorf("%s: got status %d, want 500", name, r.status)
+		}
+	}
+}
+
+// A write that failed is taken back by a write to the same key, by its deletion, and by Clear.
+func TestAFailedWriteCanBeTakenBack(t *testing.T) {
+	for name, undo := range map[string]func(sess.Session){
+		"a write":    func(s sess.Session) { sess.Set(s, "bad", 1) },
+		"a deletion": func(s sess.Session) { s.Delete("bad") },
+		"Clear":      func(s sess.Session) { s.Clear() },
+	} {
+		b := newSite(t, sess.Config{}).browser(t)
+		r := b.visit(func(s sess.Session) {
+			sess.Set(s, "bad", make(chan int))
+			if s.Err() == nil {
+				t.Errorf("%s: Err after a channel was set: got nil, want an error", name)
+			}
+			undo(s)
+			if err := s.Err(); err != nil {
+				t.Errorf("%s: Err after it was taken back: got %+v, want nil", name, err)
+			}
+			sess.Set(s, "n", 1)
+		})
+		r.wantCookies(t, name)
+		b.visit(func(s sess.Session) {
+			if n, _ := sess.Get[int](s, "n"); n != 1 {
+				t.Errorf("%s: saved behind it: got %d, want 1", name, n)
+			}
+		})
+	}
 }

@@ -158,3 +158,33 @@ func hex4(s string) (r rune, ok bool) {
 	}
 	return r, true
 }
+
+// HasHalfPair reports whether the inside of a valid JSON string, or the string, has an escape that is half of a
+// surrogate pair: no text has that, and it is read as U+FFFD.
+func HasHalfPair(text string) bool {
+	for {
+		i := strings.IndexByte(text, '\\')
+		if i < 0 {
+			return false
+		}
+		r, n := unescape(text[i:])
+		if r == utf8.RuneError && !strings.EqualFold(text[i+1:i+n], "ufffd") {
+			return true
+		}
+		text = text[i+n:]
+	}
+}
+
+// TextSize returns how many bytes [AppendText] appends for s.
+func TextSize[S string | []byte](s S) int {
+	n := len(s) + len(`""`)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\' || c == '\b' || c == '\f' || c == '\n' || c == '\r' || c == '\t':
+			n++
+		case c < 0x20:
+			n += len(`\u0000`) - 1
+		}
+	}
+	return n
+}
