@@ -102,6 +102,32 @@ type Config struct {
 	Koa bool
 }
 
+// Hardened returns a Config for logins that matter; change what it returns where you must. Its cookie is named __Host-sid,
+// so it needs TLS and no other host can plant one. A session ends an hour after its last request and a day after its login,
+// as NIST SP 800-63B-4 advises for AAL2. Its record has at most 16 KiB. docs/security.md goes through the requirements of
+// OWASP ASVS 5.0 one by one, also those that only the application can meet.
+//
+//	app.Use(sess.New(sess.Hardened(sess.Keys(os.Getenv("SESSION_KEY"))...)))
+func Hardened(keys ...Key) Config {
+	return Config{
+		Keys:           keys,
+		Cookie:         Cookie{Name: "__Host-sid", Secure: SecureAlways, SameSite: SameSiteLax},
+		TTL:            time.Hour,
+		Rolling:        true,
+		Lifetime:       24 * time.Hour,
+		MaxRecordBytes: 16 << 10,
+	}
+}
+
+// HardenedAAL3 is [Hardened] with the limits of AAL3: a session ends 15 minutes after its last request and 12 hours after
+// its login, and a link from another site arrives without it.
+func HardenedAAL3(keys ...Key) Config {
+	c := Hardened(keys...)
+	c.Cookie.SameSite = SameSiteStrict
+	c.TTL, c.Lifetime = 15*time.Minute, 12*time.Hour
+	return c
+}
+
 // Defaults and bounds of Config.
 const (
 	defaultTTL            = draft.DefaultTTL

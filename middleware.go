@@ -199,6 +199,36 @@ func Strict(c *fiber.Ctx) error {
 	return c.Next()
 }
 
+// AddFlash leaves a message in the session for a page that is shown later, for one behind a redirect: [Flashes] returns it
+// once. A session keeps the last 32. Messages of one session should be of one type, or each page must ask for its own.
+func AddFlash[T any](s Session, message T) {
+	Update(s, flashKey, func(flashes []T, _ bool) []T {
+		flashes = append(flashes, message)
+		return flashes[max(0, len(flashes)-maxFlashes):]
+	})
+}
+
+// Flashes returns the messages that [AddFlash] left, the oldest first, and removes them. With a store that is a [Swapper]
+// one of several parallel requests gets them, and the store has forgotten them when Flashes returns; with another store
+// they go with the save at the end of the request. Without messages it costs nothing.
+func Flashes[T any](s Session) ([]T, error) {
+	if !s.Has(flashKey) {
+		return nil, nil
+	}
+	flashes, _, err := Take[[]T](s, flashKey)
+	if errors.Is(err, ErrUnsupported) {
+		flashes, _ = Get[[]T](s, flashKey)
+		s.Delete(flashKey)
+		return flashes, nil
+	}
+	return flashes, err
+}
+
+const (
+	flashKey   = "flash" // of the session's value
+	maxFlashes = 32      // so that a client that never looks does not fill its session
+)
+
 // frameKey is where a request keeps its innermost ticket.
 type frameKey struct{}
 

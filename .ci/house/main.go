@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"internal/ident":     {},
 	"internal/jsontext":  {},
 	"internal/record":    {"internal/ident", "internal/jsontext"},
-	"internal/draft":     {"internal/ident", "internal/record"},
+	"internal/draft":     {"internal/ident", "internal/jsontext", "internal/record"},
 	"internal/guard":     {},
 	"internal/sign":      {"internal/ident"},
 	"internal/cookies":   {"internal/ident", "internal/jsontext", "internal/sign"},
