@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/sign"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -62,9 +63,9 @@ type Config struct {
 	// AllowEmpty stores a new session that a handler used and left empty.
 	AllowEmpty bool
 
-	// GenerateID makes the id of a new session: 16 to 63 cookie-safe bytes nobody can guess. If it fails, the request
-	// fails. Default: 24 random bytes in base64url.
-	GenerateID func() (string, error)
+	// GenerateID makes the id of a new session: 16 to 63 cookie-safe bytes nobody can guess. ctx is nil outside of a
+	// request. If it fails, the request fails. Default: 24 random bytes in base64url.
+	GenerateID func(ctx *fasthttp.RequestCtx) (string, error)
 
 	// Valid reports whether a loaded session may be used in this request; if not, the request gets a new one and the
 	// record stays. Default: every session is valid.
@@ -88,6 +89,10 @@ type Config struct {
 	// Default: 65536. At most 16 MiB.
 	MaxRecordBytes int
 
+	// Logger hears what an operator must know although no hook is set: a failing store (once a second at most), values that
+	// cannot be stored, two managers of one cookie name. No id, key or value stands in a line. Default: slog.Default().
+	Logger *slog.Logger
+
 	// Hooks hear what happens to sessions. Default: none.
 	Hooks Hooks
 
@@ -97,14 +102,40 @@ type Config struct {
 	Koa bool
 }
 
+// Hardened returns a Config for logins that matter; change what it returns where you must. Its cookie is named __Host-sid,
+// so it needs TLS and no other host can plant one. A session ends an hour after its last request and a day after its login,
+// as NIST SP 800-63B-4 advises for AAL2. Its record has at most 16 KiB. docs/security.md goes through the requirements of
+// OWASP ASVS 5.0 one by one, also those that only the application can meet.
+//
+//	app.Use(sess.New(sess.Hardened(sess.Keys(os.Getenv("SESSION_KEY"))...)))
+func Hardened(keys ...Key) Config {
+	return Config{
+		Keys:           keys,
+		Cookie:         Cookie{Name: "__Host-sid", Secure: SecureAlways, SameSite: SameSiteLax},
+		TTL:            time.Hour,
+		Rolling:        true,
+		Lifetime:       24 * time.Hour,
+		MaxRecordBytes: 16 << 10,
+	}
+}
+
+// HardenedAAL3 is [Hardened] with the limits of AAL3: a session ends 15 minutes after its last request and 12 hours after
+// its login, and a link from another site arrives without it.
+func HardenedAAL3(keys ...Key) Config {
+	c := Hardened(keys...)
+	c.Cookie.SameSite = SameSiteStrict
+	c.TTL, c.Lifetime = 15*time.Minute, 12*time.Hour
+	return c
+}
+
 // Defaults and bounds of Config.
 const (
-	defaultTTL            = 24 * time.Hour
+	defaultTTL            = draft.DefaultTTL
 	defaultStoreTimeout   = time.Second
 	defaultMaxRecordBytes = 64 << 10
 	maxMaxRecordBytes     = 16 << 20
 	minIDBytes            = 16
-	maxTTL                = 100 * 365 * 24 * time.Hour
+	maxTTL                = draft.MaxTTL
 )
 
 // Validate reports every mistake in c at once, each with the field, the value, the rule and the remedy. [New] and
@@ -179,7 +210,7 @@ func (c Config) localStore() bool {
 // withDefaults returns c with every zero that means a default replaced by it.
 func (c Config) withDefaults() Config {
 	if c.Store == nil {
-		warnInProduction()
+		warnInProduction(cmp.Or(c.Logger, slog.Default()))
 		c.Store = NewMemoryStore()
 	}
 	if len(c.Keys) == 0 && !c.Cookie.DangerouslyUnsigned {
@@ -194,6 +225,12 @@ func (c Config) withDefaults() Config {
 	if c.RollingThreshold == 0 && !c.RollingAlways {
 		c.RollingThreshold = 0.1
 	}
+	if c.RollingAlways {
+		c.RollingThreshold = 0
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
 	if c.StoreTimeout == 0 {
 		c.StoreTimeout = defaultStoreTimeout
 	}
@@ -205,10 +242,10 @@ func (c Config) withDefaults() Config {
 
 // warnInProduction says once per manager what the default store means where an environment variable in common use
 // says that the program is in production.
-func warnInProduction() {
+func warnInProduction(log *slog.Logger) {
 	for _, name := range []string{"GO_ENV", "APP_ENV", "FIBER_ENV"} {
 		if os.Getenv(name) == "production" {
-			slog.Warn("sess: sessions are kept in this process's memory: they end with it and no other process sees them; set Config.Store", "because", name+"=production")
+			log.Warn("sess: sessions are kept in this process's memory: they end with it and no other process sees them; set Config.Store", "because", name+"=production")
 			return
 		}
 	}

@@ -1,8 +1,11 @@
 package sess
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
@@ -124,10 +127,10 @@ func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl t
 	return (*Record)(r), err
 }
 
-// Watch calls changed when the record of id may have changed, as [Watcher] says: when the server reports it, and when
-// the connection to the server was lost. Without a near cache it asks the server at the interval MaxStale.
-func (s *RueidisStore) Watch(ctx context.Context, id ID, changed func()) (stop func(), err error) {
-	return s.store.Watch(ctx, ident.ID(id), changed)
+// Watch does what [Watcher] says: seen is told when the server reports a change, and when the connection to the server
+// was lost. Without a near cache the store asks the server at the interval MaxStale.
+func (s *RueidisStore) Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error) {
+	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
 }
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way
@@ -165,3 +168,93 @@ type RueidisStats struct {
 // RedisError is an error that a Redis server replied. Its text, which may quote a key, is not kept. Its field Op says what
 // was done: get, set, swap, destroy, connect; and Code is the first word of the reply: OOM, READONLY, NOPERM.
 type RedisError = redis.Error
+
+// RueidisConfig configures a [RueidisStore]. The zero value is the default.
+type RueidisConfig struct {
+	// Prefix stands before the id in a key. Default: "koa:sess:".
+	Prefix string
+
+	// NoPrefix makes the bare id the key. Default: false.
+	NoPrefix bool
+
+	// NearCacheBytes bounds the memory of the near cache, in bytes. Default: 64 << 20.
+	NearCacheBytes int64
+
+	// NoNearCache makes every read ask the server. Default: false.
+	NoNearCache bool
+
+	// MaxStale is the longest after its replacement that a record may be read on another node, whatever happens to the
+	// network: the server is asked four times in this span whether it still reports changes. What this node wrote is
+	// never read stale. At least 40 milliseconds. Default: time.Second.
+	MaxStale time.Duration
+
+	// MaxInFlight is how many commands may be under way at once; others wait for them until their deadline.
+	// Default: 512.
+	MaxInFlight int
+
+	// Koa says that Koa processes write the same sessions. They move the end of a session without writing it into the
+	// record, so the server is asked for the end with each record. Default: false.
+	Koa bool
+
+	// Logger gets the one warning there is: the server cannot report changes, so each read asks it.
+	// Default: slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	defaultPrefix    = "koa:sess:"
+	defaultNearBytes = 64 << 20
+	defaultMaxStale  = time.Second
+	minMaxStale      = 40 * time.Millisecond
+	defaultInFlight  = 512
+
+	// maxNearBytes is more than a process should give to a cache, and keeps the table's sums far from overflow.
+	maxNearBytes = 1 << 40
+)
+
+// freeze returns the settings that c stands for, or all its mistakes.
+func (c RueidisConfig) freeze() (redis.Settings, error) {
+	var errs []error
+	wrong := func(field string, got any, want string) {
+		errs = append(errs, fmt.Errorf("sess: RueidisConfig.%s: got %v; want %s", field, got, want))
+	}
+	if c.NoPrefix && c.Prefix != "" {
+		wrong("NoPrefix", "true together with a Prefix", "one of them")
+	}
+	if c.NearCacheBytes < 0 || c.NearCacheBytes > maxNearBytes {
+		wrong("NearCacheBytes", c.NearCacheBytes, "0 to 1 TiB in bytes; NoNearCache turns the cache off")
+	}
+	if c.NoNearCache && c.NearCacheBytes > 0 {
+		wrong("NoNearCache", "true together with NearCacheBytes", "one of them")
+	}
+	if c.MaxStale != 0 && c.MaxStale < minMaxStale {
+		wrong("MaxStale", c.MaxStale, fmt.Sprintf("at least %v, or 0 for %v", minMaxStale, defaultMaxStale))
+	}
+	if c.MaxInFlight < 0 {
+		wrong("MaxInFlight", c.MaxInFlight, fmt.Sprintf("at least 1, or 0 for %d", defaultInFlight))
+	}
+	if len(errs) > 0 {
+		return redis.Settings{}, errors.Join(errs...)
+	}
+	s := redis.Settings{
+		Prefix:    cmp.Or(c.Prefix, defaultPrefix),
+		NearBytes: cmp.Or(c.NearCacheBytes, defaultNearBytes),
+		MaxStale:  cmp.Or(c.MaxStale, defaultMaxStale),
+		InFlight:  cmp.Or(c.MaxInFlight, defaultInFlight),
+		Koa:       c.Koa,
+		Logger:    cmp.Or(c.Logger, slog.Default()),
+	}
+	if c.NoPrefix {
+		s.Prefix = ""
+	}
+	if c.NoNearCache {
+		s.NearBytes = 0
+	}
+	return s, nil
+}
+
+// rueidisDefaults are the settings of the zero RueidisConfig, to check client options against when the config is wrong.
+func rueidisDefaults() *redis.Settings {
+	s, _ := RueidisConfig{}.freeze()
+	return &s
+}

@@ -24,7 +24,6 @@ const (
 type Proxy struct {
 	Addr string // host:port to connect to
 
-	target  string
 	l       net.Listener
 	refuse  atomic.Bool
 	latency [2]atomic.Int64 // nanoseconds, by Direction
@@ -33,8 +32,12 @@ type Proxy struct {
 	gates   [2]*gate
 	done    sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[*net.TCPConn]struct{} // nil once closed
+	mu       sync.Mutex
+	target   string
+	greeting string
+	answers  []answer
+	clients  map[*net.TCPConn]*sync.Mutex // whose lock is held by who writes to it; nil once closed
+	servers  map[*net.TCPConn]struct{}
 }
 
 // NewProxy starts a proxy in front of the server at target and stops it when the test ends.
@@ -49,7 +52,9 @@ func NewProxy(t testing.TB, target string) *Proxy {
 		target: target,
 		l:      l,
 		gates:  [2]*gate{newGate(), newGate()},
-		conns:  make(map[*net.TCPConn]struct{}),
+
+		clients: make(map[*net.TCPConn]*sync.Mutex),
+		servers: make(map[*net.TCPConn]struct{}),
 	}
 	p.done.Go(p.accept)
 	t.Cleanup(p.close)
@@ -71,6 +76,33 @@ func (p *Proxy) Swallow(way Direction, on bool) { p.swallow[way].Store(on) }
 // Refuse makes the proxy reset new connections, for as long as on.
 func (p *Proxy) Refuse(on bool) { p.refuse.Store(on) }
 
+// Move makes the server at target the one that new connections reach. Those there are stay where they are, as when a
+// name or a virtual address moves.
+func (p *Proxy) Move(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
+// Greet makes the proxy say text on every new connection and then close it, as a server does that has too many; "" ends
+// that.
+func (p *Proxy) Greet(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.greeting = text
+}
+
+// Say sends text to every client, which has not asked for it.
+func (p *Proxy) Say(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c, writing := range p.clients {
+		writing.Lock()
+		c.Write([]byte(text))
+		writing.Unlock()
+	}
+}
+
 // Passed returns how many bytes were forwarded one way.
 func (p *Proxy) Passed(way Direction) int64 { return p.passed[way].Load() }
 
@@ -83,7 +115,10 @@ func (p *Proxy) Reset() {
 
 // resetAll wants p.mu.
 func (p *Proxy) resetAll() {
-	for c := range p.conns {
+	for c := range p.clients {
+		reset(c)
+	}
+	for c := range p.servers {
 		reset(c)
 	}
 }
@@ -114,26 +149,34 @@ func (p *Proxy) serve(from *net.TCPConn) {
 		reset(from)
 		return
 	}
-	c, err := net.DialTimeout("tcp", p.target, time.Second)
+	p.mu.Lock()
+	target, greeting, edits := p.target, p.greeting, &script{answers: p.answers}
+	p.mu.Unlock()
+	if greeting != "" {
+		from.Write([]byte(greeting))
+		return
+	}
+	c, err := net.DialTimeout("tcp", target, time.Second)
 	if err != nil {
 		reset(from)
 		return
 	}
 	to := c.(*net.TCPConn)
 	defer to.Close()
-	if !p.add(from, to) {
+	writing, ok := p.add(from, to)
+	if !ok {
 		return
 	}
 	defer p.remove(from, to)
 
 	var copies sync.WaitGroup
-	copies.Go(func() { p.forward(Up, to, from) })
-	copies.Go(func() { p.forward(Down, from, to) })
+	copies.Go(func() { p.forward(Up, to, from, edits, new(sync.Mutex)) })
+	copies.Go(func() { p.forward(Down, from, to, edits, writing) })
 	copies.Wait()
 }
 
 // forward copies until src ends and then ends both.
-func (p *Proxy) forward(way Direction, dst, src *net.TCPConn) {
+func (p *Proxy) forward(way Direction, dst, src *net.TCPConn, edits *script, writing *sync.Mutex) {
 	defer dst.Close()
 	defer src.Close()
 	buf := make([]byte, 32<<10)
@@ -144,7 +187,10 @@ func (p *Proxy) forward(way Direction, dst, src *net.TCPConn) {
 		}
 		p.gates[way].pass()
 		if n > 0 && !p.swallow[way].Load() {
-			if _, err := dst.Write(buf[:n]); err != nil {
+			writing.Lock()
+			_, err := dst.Write(edits.filter(way, buf[:n]))
+			writing.Unlock()
+			if err != nil {
 				return
 			}
 			p.passed[way].Add(int64(n))
@@ -158,32 +204,31 @@ func (p *Proxy) forward(way Direction, dst, src *net.TCPConn) {
 	}
 }
 
-// add reports false when the proxy was closed meanwhile.
-func (p *Proxy) add(conns ...*net.TCPConn) bool {
+// add returns the lock of who writes to the client. It reports false when the proxy was closed meanwhile.
+func (p *Proxy) add(client, server *net.TCPConn) (writing *sync.Mutex, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.conns == nil {
-		return false
+	if p.clients == nil {
+		return nil, false
 	}
-	for _, c := range conns {
-		p.conns[c] = struct{}{}
-	}
-	return true
+	writing = new(sync.Mutex)
+	p.clients[client] = writing
+	p.servers[server] = struct{}{}
+	return writing, true
 }
 
-func (p *Proxy) remove(conns ...*net.TCPConn) {
+func (p *Proxy) remove(client, server *net.TCPConn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range conns {
-		delete(p.conns, c)
-	}
+	delete(p.clients, client)
+	delete(p.servers, server)
 }
 
 func (p *Proxy) close() {
 	p.l.Close()
 	p.mu.Lock()
 	p.resetAll()
-	p.conns = nil
+	p.clients = nil
 	p.mu.Unlock()
 	p.Release(Up)
 	p.Release(Down)
