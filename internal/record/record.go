@@ -212,6 +212,10 @@ var (
 	// or too large.
 	ErrCorrupt = errors.New("sess: record is corrupt")
 
+	// ErrLoginRefused: all sessions of the user were ended after the request of this login began, or the login is itself
+	// among the oldest above Config.MaxPerUser; there is no session.
+	ErrLoginRefused = errors.New("sess: login refused: the user's sessions were ended meanwhile; log in again")
+
 	// ErrReserved: the keys "cookie" and "$" belong to the session layer.
 	ErrReserved = errors.New(`sess: reserved key: "cookie" and "$" belong to the session layer; choose another`)
 
