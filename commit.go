@@ -280,7 +280,7 @@ func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) erro
 		switch merged = now != before; {
 		case merged && before == nil:
 			return nil, 0, errIDTaken
-		case merged && now.Renewed():
+		case merged && now.Tombstone():
 			return nil, 0, errRenewed
 		}
 		return r.build(now, at, ttl)
@@ -373,7 +373,7 @@ func (r *request) takeStored(key string) (raw string, ok bool, err error) {
 	without := []record.Change{{Key: jsontext.AppendName(nil, key), Kind: record.ChangeDelete}}
 	id := r.stands()
 	next, err := r.m.shelf.amend(ctx, &id, r.draft.Base(), func(now *record.Record) (*record.Record, time.Duration, error) {
-		if now.Renewed() {
+		if now.Tombstone() {
 			return nil, 0, errRenewed
 		}
 		if raw, ok = now.Raw(key); !ok {

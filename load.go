@@ -145,7 +145,7 @@ func (r *request) take(found *record.Record) (done bool) {
 		r.count(countExpired)
 		emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.presented())})
 		return false
-	case found.Renewed():
+	case found.Tombstone():
 		r.renewed = true
 		r.refuse(ReasonRenewed, nil)
 		return true
@@ -213,7 +213,7 @@ func (r *request) refresh() error {
 	case err != nil:
 		r.loadErr = r.storeError("refresh", r.id, err)
 		return r.loadErr
-	case found.Renewed():
+	case found.Tombstone():
 		return r.die(ReasonRenewed)
 	}
 	r.draft.Rebase(found)

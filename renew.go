@@ -46,7 +46,7 @@ func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) err
 	tombstone, err := r.tombstone(at)
 	if err == nil {
 		_, err = r.m.shelf.amend(ctx, &r.leaving, seen, func(now *record.Record) (*record.Record, time.Duration, error) {
-			if now.Renewed() {
+			if now.Tombstone() {
 				return nil, 0, errRenewed
 			}
 			if now != seen { // It changed meanwhile: the new record must have that too.
@@ -122,7 +122,7 @@ func (r *request) touch() {
 func (r *request) prolong(span draft.Span) {
 	base := r.draft.Base()
 	next, err := r.draft.Moved(base, r.header(span.Ends), r.m.config.MaxRecordBytes)
-	if errors.Is(err, record.ErrTooLarge) && base.Header() == "" { // No room to say when: the store's TTL does.
+	if errors.Is(err, record.ErrTooLarge) && !base.HasHeader() { // No room to say when: the store's TTL does.
 		next, err = base.WithExpires(time.UnixMilli(span.Ends)), nil
 	}
 	var winner *record.Record
@@ -138,7 +138,7 @@ func (r *request) prolong(span draft.Span) {
 		_ = r.die(ReasonCorrupt)
 	case err != nil:
 		_ = r.storeError("touch", r.id, err) // Told to the hook and the log.
-	case winner.Renewed():
+	case winner.Tombstone():
 		_ = r.die(ReasonRenewed)
 	default:
 		r.draft.Rebase(winner)

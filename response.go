@@ -97,12 +97,12 @@ func (r *request) payCookie(h *fasthttp.ResponseHeader, d *debt) {
 // cookie, and to send it again would be worth less than to put a retired id over a newer login.
 func (r *request) holds(d *debt) bool {
 	if found, ok := r.m.shelf.peek(&d.id, time.Now()); ok {
-		return !found.Renewed()
+		return !found.Tombstone()
 	}
 	ctx, cancel := r.phase()
 	defer cancel()
 	found, err := r.m.shelf.read(ctx, &d.id, false)
-	return err == nil && !found.Renewed()
+	return err == nil && !found.Tombstone()
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.

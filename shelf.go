@@ -164,7 +164,7 @@ func (b *shelf) amend(ctx context.Context, id *ident.ID, before *record.Record, 
 
 // newest returns the record of id that the store's memory holds, if that is a session.
 func (b *shelf) newest(id *ident.ID) *record.Record {
-	if r, ok := b.peek(id, time.Now()); ok && !r.Renewed() {
+	if r, ok := b.peek(id, time.Now()); ok && !r.Tombstone() {
 		return r
 	}
 	return nil

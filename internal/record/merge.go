@@ -103,8 +103,9 @@ func rebuild(base *Record, wipe bool, changes []Change, h Header, limit int, buf
 		return nil, buf, err
 	}
 	old := ""
-	if base != nil && base.foreign {
-		old = base.Header()
+	if base.is(foreign) {
+		old = base.headerText()
+		h.foreign = true
 	}
 	buf = append(x.appendHeader(buf, &h, old), '}')
 
@@ -121,8 +122,7 @@ func rebuild(base *Record, wipe bool, changes []Change, h Header, limit int, buf
 		size:    uint32(size),
 		members: uint32(x.n),
 		escaped: x.escaped || base != nil && base.escaped && anyEscaped(data[:size], x.members[:x.n]),
-		renewed: !h.Successor.IsZero(),
-		foreign: old != "",
+		shape:   h.shape(),
 		cookie:  h.Cookie != nil || base != nil && base.cookie,
 		compact: true,
 	}, buf, nil
@@ -133,7 +133,7 @@ func rebuild(base *Record, wipe bool, changes []Change, h Header, limit int, buf
 // an error where more than that is to be done.
 func patch(base *Record, c *Change, h *Header, limit int, buf []byte) (*Record, []byte, error) {
 	at := base.patchableAt(c.Key)
-	if at < 0 || c.Kind == ChangeDelete || h.Cookie != nil || !h.Successor.IsZero() || h.Created == 0 && h.Ends == 0 {
+	if at < 0 || c.Kind == ChangeDelete || h.Cookie != nil || h.Created == 0 && h.Ends == 0 && h.shape() == 0 {
 		return nil, buf, nil
 	}
 	m, last := base.member(at), base.member(base.count()-1)
@@ -170,6 +170,7 @@ func patch(base *Record, c *Change, h *Header, limit int, buf []byte) (*Record, 
 		ends:    h.until(),
 		size:    uint32(size),
 		members: base.members,
+		shape:   h.shape(),
 		cookie:  base.cookie,
 		compact: true,
 	}, buf, nil
@@ -178,7 +179,7 @@ func patch(base *Record, c *Change, h *Header, limit int, buf []byte) (*Record, 
 // patchableAt returns the place of the member named key in a record that can be patched: as merge writes them, with our
 // own header at the end and a narrow index. Otherwise, and if there is no such member, it returns -1.
 func (r *Record) patchableAt(key []byte) int {
-	if r == nil || !r.compact || r.escaped || r.foreign || r.members == 0 || r.size >= wideRecord ||
+	if r == nil || !r.compact || r.escaped || r.is(foreign) || r.members == 0 || r.size >= wideRecord ||
 		r.name(r.member(r.count()-1)) != headerMember {
 		return -1
 	}

@@ -56,8 +56,8 @@ func mustEqualParsed(t testing.TB, r *Record) {
 	t.Helper()
 	if parsed := mustParse(t, r.JSON()); *parsed != *r {
 		t.Fatalf("merged %s: got fields %q, want those of the parsed record", r.JSON(), [][]any{
-			{r.data, r.created, r.ends, r.size, r.members, r.escaped, r.renewed, r.foreign, r.cookie},
-			{parsed.data, parsed.created, parsed.ends, parsed.size, parsed.members, parsed.escaped, parsed.renewed, parsed.foreign, parsed.cookie}})
+			{r.data, r.created, r.ends, r.size, r.members, r.escaped, r.shape, r.cookie},
+			{parsed.data, parsed.created, parsed.ends, parsed.size, parsed.members, parsed.escaped, parsed.shape, parsed.cookie}})
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"time"
 	"unicode/utf8"
 
 	"github.com/fibersess/sess/internal/jsontext"
@@ -39,10 +38,30 @@ type Record struct {
 	size    uint32 // bytes of JSON
 	members uint32 // how many, the reserved ones included
 	escaped bool   // some name is written with an escape, so names must be compared decoded
-	renewed bool   // the header names a successor: this is a tombstone
-	foreign bool   // the header has members that are not ours
+	shape   shape  // what the header says
 	cookie  bool   // there is a member "cookie"
 	compact bool   // there is no white space between the members
+}
+
+// shape is what a record's header says that is asked for often.
+type shape uint8
+
+const (
+	tombstone   shape = 1 << iota // the header names a successor
+	byLogin                       // of a login
+	grave                         // it stands where no session may be created
+	provisional                   // the header names the id that it is made from
+	userKnown                     // the header names a user
+	foreign                       // the header has members that are not ours
+)
+
+func (r *Record) is(flag shape) bool { return r != nil && r.shape&flag != 0 }
+
+func when(condition bool, flag shape) shape {
+	if condition {
+		return flag
+	}
+	return 0
 }
 
 // ParseRecord is the root's ParseRecord.
@@ -129,47 +148,8 @@ func (r *Record) Len() int {
 // Size returns the size of the record's JSON in bytes.
 func (r *Record) Size() int { return len(r.JSON()) }
 
-// Created returns when the session began, zero if the record does not say.
-func (r *Record) Created() time.Time {
-	if r == nil {
-		return time.Time{}
-	}
-	return instant(r.created)
-}
-
-// CreatedMS is Created in Unix milliseconds, 0 if the record does not say.
-func (r *Record) CreatedMS() int64 { return r.created }
-
-// EndsMS is Expires in Unix milliseconds, 0 if the record does not say.
-func (r *Record) EndsMS() int64 { return r.ends }
-
-// Renewed reports whether the record is a tombstone: its header names a successor.
-func (r *Record) Renewed() bool { return r.renewed }
-
 // HasCookie reports whether the session has cookie options of its own.
 func (r *Record) HasCookie() bool { return r.cookie }
-
-// Expires returns when the session ends, zero if the record does not say.
-func (r *Record) Expires() time.Time {
-	if r == nil {
-		return time.Time{}
-	}
-	return instant(r.ends)
-}
-
-// WithExpires returns a record of the same bytes that ends at t, for stores that know the end from elsewhere. Zero
-// means that the end is unknown.
-func (r *Record) WithExpires(t time.Time) *Record {
-	var c Record
-	if r != nil {
-		c = *r
-	}
-	c.ends = 0
-	if !t.IsZero() {
-		c.ends = t.UnixMilli()
-	}
-	return &c
-}
 
 // Format prints the record's size for every verb, never its content.
 func (r Record) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.GoString()) }
@@ -192,14 +172,6 @@ func Equal(a, b *Record) bool {
 
 // IsReserved reports whether name belongs to the session layer.
 func IsReserved(name string) bool { return name == cookieMember || name == headerMember }
-
-// instant is a time of the header: Unix milliseconds, 0 for none.
-func instant(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
-}
 
 var (
 	// ErrNotFound: the store holds nothing under this id, or it has expired.

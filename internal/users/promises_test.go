@@ -49,13 +49,11 @@ func put(t *testing.T, store *memory.Store, id, origin string, h record.Header) 
 		return
 	}
 	h.Ends = time.Now().Add(24 * time.Hour).UnixMilli()
-	var c record.Changes
+	var c []record.Change
 	if h.Successor.IsZero() {
-		if err := errors.Join(record.Set(&c, "origin", origin), record.Set(&c, "old", "by "+h.User)); err != nil {
-			t.Fatal(err)
-		}
+		c = []record.Change{member("origin", origin), member("old", "by "+h.User)}
 	}
-	r, err := record.Merge(nil, &c, h, 1<<16)
+	r, _, err := record.Merge(nil, false, c, h, 1<<16, nil)
 	if err == nil && h.User != "" && h.Successor.IsZero() {
 		err = store.Enter(t.Context(), h.User, record.UserEntry{ID: idOf(id), Login: h.Login}, 48*time.Hour, 0)
 	}

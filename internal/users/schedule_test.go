@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing/synctest"
@@ -137,25 +138,26 @@ type builder struct {
 }
 
 func (b builder) Write(id *ident.ID, on *record.Record, h record.Header) (*record.Record, time.Duration, error) {
-	var c record.Changes
-	err := record.Set(&c, fmt.Sprintf("w%d", b.op), "by "+h.User)
+	c := []record.Change{member(fmt.Sprintf("w%d", b.op), "by "+h.User)}
 	if *id == b.begins {
-		err = errors.Join(err, record.Set(&c, "origin", id.Value()), record.Set(&c, "maker", b.op))
+		c = append(c, member("origin", id.Value()), member("maker", strconv.Itoa(b.op)))
 	}
-	if err != nil {
-		return nil, 0, err
-	}
-	return b.make(on, &c, h)
+	return b.make(on, c, h)
 }
 
 func (b builder) Keep(_ *ident.ID, on *record.Record, h record.Header) (*record.Record, time.Duration, error) {
-	return b.make(on, &record.Changes{}, h)
+	return b.make(on, nil, h)
 }
 
-func (builder) make(on *record.Record, c *record.Changes, h record.Header) (*record.Record, time.Duration, error) {
+func (builder) make(on *record.Record, c []record.Change, h record.Header) (*record.Record, time.Duration, error) {
 	h.Ends = time.Now().Add(24 * time.Hour).UnixMilli()
-	next, err := record.Merge(on, c, h, 1<<16)
+	next, _, err := record.Merge(on, false, c, h, 1<<16, nil)
 	return next, 24 * time.Hour, err
+}
+
+// member is the change that sets a member to a text.
+func member(name, value string) record.Change {
+	return record.Change{Key: []byte(name), Val: []byte(strconv.Quote(value))}
 }
 
 // idOf is A, B for those that are there, C and so on for those that the requests make.

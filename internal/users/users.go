@@ -162,7 +162,8 @@ func (p *Protocol) grave() (*record.Record, error) {
 
 // bare makes a record that says nothing but what its header does.
 func bare(h record.Header) (*record.Record, error) {
-	return record.Merge(nil, &record.Changes{}, h, 1<<12)
+	r, _, err := record.Merge(nil, false, nil, h, 1<<12, nil)
+	return r, err
 }
 
 func (p *Protocol) shortHeader() record.Header {
