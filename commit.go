@@ -10,6 +10,7 @@ import (
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/users"
 )
 
 // commit decides what becomes of the session when its handler has returned, and does it.
@@ -28,7 +29,7 @@ func (r *request) commit() error {
 		r.base = r.in.Context()
 	}
 	err := r.conclude(true)
-	if errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) { // Told to the Dropped hook. The response stays as it is.
+	if errors.Is(err, ErrEnded) && !r.void() || errors.Is(err, ErrReleased) { // Told to the Dropped hook. The response stays as it is.
 		return nil
 	}
 	return err
@@ -133,7 +134,7 @@ func (r *request) facts(last bool) draft.Facts {
 		f.Holds = r.draft.HoldsValue()
 		f.Empty = r.m.config.AllowEmpty && r.guard.Used() && !r.destroyed
 	case f.Dirty:
-		f.Changed = r.draft.Settle(r.ownCookieJSON(r.draft.Base()))
+		f.Changed = r.draft.Settle(r.ownCookieJSON(r.draft.Base())) || r.life != 0 || r.draft.Wiped() && r.draft.Base().User() != ""
 	}
 	return f
 }
@@ -176,7 +177,7 @@ func (r *request) carryOut(v draft.Verdict) (again bool, err error) {
 		return false, r.failed
 	case draft.Drop:
 		return false, r.lost()
-	case draft.Create, draft.Save, draft.Move:
+	case draft.Create, draft.Save, draft.Move, draft.LogIn:
 		return r.store(v)
 	case draft.Touch:
 		r.touch()
@@ -215,7 +216,11 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	if r.created == 0 {
 		r.created = at.UnixMilli()
 	}
-	if !r.late && r.span(at, r.draft.Base(), ttl).TTL <= 0 {
+	h := r.headerOn(r.draft.Base())
+	if v == draft.LogIn {
+		h = record.Header{Created: at.UnixMilli(), Login: at.UnixMilli()}
+	}
+	if !r.late && r.span(at, r.draft.Base(), &h, ttl).TTL <= 0 {
 		return r.expire(), nil
 	}
 	if err := r.newID(); err != nil {
@@ -223,8 +228,11 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	}
 	ctx, cancel := r.phase()
 	defer cancel()
-	if v == draft.Move {
+	switch v {
+	case draft.Move:
 		return false, r.settle("regenerate", r.move(ctx, at, ttl))
+	case draft.LogIn:
+		return false, r.settle("login", r.login(ctx, at, ttl))
 	}
 	return false, r.settle("save", r.put(ctx, at, ttl))
 }
@@ -243,6 +251,8 @@ func (r *request) settle(op string, err error) error {
 	case err == nil:
 		r.settled()
 		return nil
+	case errors.Is(err, users.ErrEnded) || errors.Is(err, ErrLoginRefused):
+		return r.refuseLogin(err)
 	case errors.Is(err, errRenewed):
 		return r.die(ReasonRenewed)
 	case errors.Is(err, ErrNotFound):
@@ -269,8 +279,9 @@ func (r *request) settled() {
 		r.owe(base.EndsMS(), !r.concluded && r.signed && r.id == *r.presented())
 	}
 	r.draft.Drop()
-	r.ownCookie, r.forced, r.fate = false, false, draft.Keep
+	r.ownCookie, r.forced, r.fate, r.life = false, false, draft.Keep, 0
 	r.leaving, r.left = ident.ID{}, nil
+	r.loggedIn()
 }
 
 // put stores the session, new or changed.
@@ -283,10 +294,17 @@ func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) erro
 		case merged && now.Tombstone():
 			return nil, 0, errRenewed
 		}
-		return r.build(now, at, ttl)
+		next, life, err := r.write(&r.id, now, r.headerOn(now), at, ttl)
+		if err == nil {
+			err = r.m.users.Move(ctx, &r.id, now, next)
+		}
+		return next, life, err
 	})
 	if err != nil {
 		return err
+	}
+	if before.User() != "" && next.User() == "" {
+		r.m.users.Forget(ctx, r.id, before)
 	}
 	if merged {
 		r.count(countMerged)
@@ -308,29 +326,58 @@ var errRenewed = errors.New("sess: renewed")
 
 var errIDTaken = &ownError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
 
-// build makes the record to store on top of current, and says how long it lives.
-func (r *request) build(current *record.Record, at time.Time, ttl time.Duration) (*record.Record, time.Duration, error) {
-	span := r.span(at, current, ttl)
-	if r.late {
-		span = draft.Rest(at, current)
-	}
-	span.TTL = max(span.TTL, time.Millisecond) // Another request gave it an end that has passed.
-	h := r.header(span.Ends)
-	if h.Cookie = r.ownCookieJSON(current); h.Cookie == nil && r.m.config.Koa {
-		raw, _ := current.OwnCookie()
-		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(current), r.m.cookie)
+// write makes the record to store under id on top of on, with what the request has written and the header h.
+func (r *request) write(id *ident.ID, on *record.Record, h record.Header, at time.Time, ttl time.Duration) (*record.Record, time.Duration, error) {
+	life := r.complete(id, on, &h, at, ttl)
+	if h.Cookie = r.ownCookieJSON(on); h.Cookie == nil && r.m.config.Koa {
+		raw, _ := on.OwnCookie()
+		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(on), r.m.cookie)
 		h.Cookie = r.cookieJSON
 	}
-	next, err := r.draft.Next(current, h, r.m.config.MaxRecordBytes)
-	return next, span.TTL, err
+	next, err := r.draft.Next(on, h, r.m.config.MaxRecordBytes)
+	return next, life, err
 }
 
-// header is the header of a record that ends at ends. Beside Koa, which moves the end by SETEX alone, the record does not
-// bear it.
-func (r *request) header(ends int64) record.Header {
-	h := record.Header{Created: r.created, Ends: ends, Known: ends}
-	if r.m.config.Koa {
-		h.Ends = 0
+// complete gives the header of a record that is stored under id on top of on its end, and beside Koa the proof of its user.
+// It returns how long the record lives.
+func (r *request) complete(id *ident.ID, on *record.Record, h *record.Header, at time.Time, ttl time.Duration) time.Duration {
+	if h.Created == 0 {
+		h.Created = r.created
+	}
+	span := r.span(at, on, h, ttl)
+	if r.late {
+		span = draft.Rest(at, on)
+	}
+	r.bear(id, h, span.Ends)
+	return max(span.TTL, time.Millisecond) // Another request gave it an end that has passed.
+}
+
+// bear writes into h when the session of id ends, and beside Koa the proof of its user. Koa moves the end by SETEX alone,
+// so there the record does not bear it.
+func (r *request) bear(id *ident.ID, h *record.Header, ends int64) {
+	h.Ends, h.Known = ends, ends
+	if !r.m.config.Koa {
+		return
+	}
+	h.Ends, h.MAC = 0, ""
+	if h.User != "" && r.m.ring != nil {
+		h.MAC = string(r.m.ring.UserMAC(nil, id, h.User, h.Login))
+	}
+}
+
+// headerOn is the header of a record that is stored on top of on: creation, user and login are those of on. Clear makes the
+// session nobody's.
+func (r *request) headerOn(on *record.Record) record.Header {
+	id := r.stands()
+	h := r.m.users.HeaderOn(&id, on)
+	if h.Created == 0 {
+		h.Created = r.created
+	}
+	if r.life != 0 {
+		h.Life = r.life.Milliseconds()
+	}
+	if r.draft.Wiped() {
+		h.User, h.Login, h.MAC = "", 0, ""
 	}
 	return h
 }
@@ -381,10 +428,11 @@ func (r *request) takeStored(key string) (raw string, ok bool, err error) {
 		}
 		at := time.Now()
 		rest := draft.Rest(at, now)
-		h := record.Header{Created: r.created, Ends: now.EndsMS(), Known: rest.Ends}
-		if r.m.config.Koa {
-			h.Ends = 0
+		h := r.m.users.HeaderOn(&id, now)
+		if h.Created == 0 {
+			h.Created = r.created
 		}
+		r.bear(&id, &h, rest.Ends)
 		next, _, err := record.Merge(now, false, without, h, r.m.config.MaxRecordBytes, nil)
 		return next, rest.TTL, err
 	})

@@ -2,7 +2,6 @@ package sess
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"sync/atomic"
 	"time"
@@ -75,48 +74,6 @@ func (b *shelf) swap(ctx context.Context, id *ident.ID, old, next *record.Record
 	}
 }
 
-// end deletes the session of id, last seen as seen (nil: not looked up), and what it was renewed into. It reports whether
-// there was one. The error is ErrConflict if the deadline of ctx came before the last of its renewals was reached.
-func (b *shelf) end(ctx context.Context, id ident.ID, seen *record.Record) (ended bool, err error) {
-	if !b.atomic {
-		return seen != nil, b.destroy(ctx, &id)
-	}
-	for {
-		there, successor, err := b.extinguish(ctx, id, seen)
-		ended = ended || there
-		if err != nil || successor.IsZero() {
-			return ended, err
-		}
-		if ctx.Err() != nil {
-			return ended, ErrConflict
-		}
-		id, seen = successor, nil
-	}
-}
-
-// extinguish deletes the record of one id. If that is a tombstone, it stays, and successor says where the session went.
-func (b *shelf) extinguish(ctx context.Context, id ident.ID, seen *record.Record) (ended bool, successor ident.ID, err error) {
-	if seen == nil {
-		seen, err = b.read(ctx, &id, false)
-	}
-	if err == nil {
-		_, err = b.amend(ctx, &id, seen, func(now *record.Record) (*record.Record, time.Duration, error) {
-			if to, ok := now.Successor(); ok {
-				successor = to
-				return now, 0, nil
-			}
-			return nil, 0, nil
-		})
-	}
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return false, ident.ID{}, nil
-	case errors.Is(err, record.ErrCorrupt):
-		return true, ident.ID{}, b.destroy(ctx, &id)
-	}
-	return err == nil && successor.IsZero(), successor, err
-}
-
 // amend replaces the record of id, last seen as before (nil: none), by what next makes of the newest one, until no other
 // is faster. It returns what stands there at the end; where next returns the very record that it was given, nothing is done.
 //
@@ -164,7 +121,7 @@ func (b *shelf) amend(ctx context.Context, id *ident.ID, before *record.Record, 
 
 // newest returns the record of id that the store's memory holds, if that is a session.
 func (b *shelf) newest(id *ident.ID) *record.Record {
-	if r, ok := b.peek(id, time.Now()); ok && !r.Tombstone() {
+	if r, ok := b.peek(id, time.Now()); ok && r.Live() {
 		return r
 	}
 	return nil

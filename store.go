@@ -150,8 +150,9 @@ var (
 	// ErrConflict: others changed the session again and again until StoreTimeout passed; nothing was stored.
 	ErrConflict = errors.New("sess: conflict: the session kept changing until the deadline; nothing was stored")
 
-	// ErrUnsupported: the store cannot do this atomically because it is not a Swapper.
-	ErrUnsupported = errors.New("sess: unsupported: the store is not a Swapper; Take needs one")
+	// ErrUnsupported: the store lacks what this takes: Take needs a Swapper, Manager.User a Swapper that is a UserIndex and
+	// a UserMarker.
+	ErrUnsupported = errors.New("sess: unsupported: the store cannot do this: Take needs a Swapper, Manager.User a UserIndex beside it")
 
 	// ErrLoginRefused: all sessions of the user were ended after the request of this login began, or the login is itself
 	// among the oldest above Config.MaxPerUser; there is no session.
@@ -176,10 +177,10 @@ var (
 )
 
 // Error is how the session layer fails a request. Its text is that of the HTTP status alone, since Fiber's default
-// ErrorHandler sends it to the client: 503 if the store failed, 401 if the session has ended, else 500. The cause is for
+// ErrorHandler sends it to the client: 503 if the store failed, 401 if the session has ended or a login was refused, else 500. The cause is for
 // errors.Is and errors.As, for log/slog and for the verb %+v.
 type Error struct {
-	Op  string // "load", "save", "destroy", "regenerate", "take", "refresh", "cookie", "use"
+	Op  string // "load", "save", "destroy", "regenerate", "login", "take", "refresh", "remember", "cookie", "users", "use"
 	Err error  // what went wrong
 }
 
@@ -214,7 +215,7 @@ func (e *Error) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%+v
 
 // status tells the store's failures, which pass, from the program's, which do not, and from an end that is nobody's fault.
 func (e *Error) status() int {
-	if errors.Is(e.Err, ErrEnded) {
+	if errors.Is(e.Err, ErrEnded) || errors.Is(e.Err, ErrLoginRefused) {
 		return http.StatusUnauthorized
 	}
 	if _, own := errors.AsType[*ownError](e.Err); own {
@@ -244,7 +245,7 @@ func wrap(op string, err error) error {
 
 // answerable is err, and where that is a bare ErrEnded, with the status that Fiber is to answer.
 func answerable(err error) error {
-	if _, wrapped := errors.AsType[*Error](err); !wrapped && errors.Is(err, ErrEnded) {
+	if _, wrapped := errors.AsType[*Error](err); !wrapped && (errors.Is(err, ErrEnded) || errors.Is(err, ErrLoginRefused)) {
 		return &Error{Op: "save", Err: err}
 	}
 	return err

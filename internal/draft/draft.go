@@ -55,6 +55,9 @@ func (d *Draft) Get(key string) (raw string, ok bool) {
 // Reads reports whether there is a stored record whose values the session has.
 func (d *Draft) Reads() bool { return d.base != nil && !d.wipe }
 
+// Wiped reports whether every member of the base goes.
+func (d *Draft) Wiped() bool { return d.wipe }
+
 // stored returns the value that the base has under key, unless the base is wiped.
 func (d *Draft) stored(key string) (raw string, ok bool) {
 	if !d.Reads() {

@@ -53,6 +53,7 @@ const (
 	provisional                   // the header names the id that it is made from
 	userKnown                     // the header names a user
 	foreign                       // the header has members that are not ours
+	remembered                    // the session has a life of its own
 )
 
 func (r *Record) is(flag shape) bool { return r != nil && r.shape&flag != 0 }

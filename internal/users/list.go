@@ -92,7 +92,7 @@ func (p *Protocol) trim(ctx context.Context, user string, y *ident.ID) (trimmed 
 		return nil, nil
 	}
 	for _, l := range listed[:max(0, len(listed)-p.Max)] {
-		r, err := p.Records.End(ctx, &l.ID)
+		r, err := p.Records.End(ctx, &l.ID, l.Record)
 		if err != nil {
 			if l.ID == *y {
 				return trimmed, err

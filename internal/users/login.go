@@ -262,7 +262,7 @@ func (g *login) join(y ident.ID) (made Made, done bool, err error) {
 			}
 			return made, false, nil
 		}
-		n, ttl, err := g.Build.Write(&y, r, stays(r))
+		n, ttl, err := g.Build.Write(&y, r, g.stays(&y, r))
 		if err == nil {
 			err = g.Move(g.ctx, &y, r, n)
 		}
@@ -281,9 +281,13 @@ func (g *login) join(y ident.ID) (made Made, done bool, err error) {
 	return made, false, err
 }
 
-// stays is the header of a record that is stored on top of r, and is not provisional any more.
-func stays(r *record.Record) record.Header {
+// stays is the header of a record that is stored on top of r, which stands under id, and is not provisional any more. A
+// user that others have written into it is not taken along.
+func (p *Protocol) stays(id *ident.ID, r *record.Record) record.Header {
 	h := r.Header()
 	h.From = ident.ID{}
+	if h.User != "" && p.owner(id, r) != h.User {
+		h.User, h.Login, h.MAC = "", 0, ""
+	}
 	return h
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/fibersess/sess/internal/record"
 )
 
-// Renew continues the session of the id old, last seen as r, under the id next. The error is ErrEnded if it has ended, or
-// if another request has renewed it.
+// Renew continues the session of the id old, last seen as r, under the id next. The error is ErrEnded if it has ended, and
+// ErrRenewed if another request has renewed it.
 func (p *Protocol) Renew(ctx context.Context, old, next ident.ID, r *record.Record, build Builder) (made Made, err error) {
 	w := renewal{fresh: fresh{Protocol: p, id: next}, ctx: ctx, old: old, r: r, build: build}
 	if err = w.create(); err == nil {
@@ -41,8 +41,8 @@ type renewal struct {
 
 // write makes the new record on top of what stands under the old id.
 func (w *renewal) write() (*record.Record, time.Duration, error) {
-	h := w.r.Header()
-	if h.From = (ident.ID{}); w.Provisional {
+	h := w.stays(&w.old, w.r)
+	if w.Provisional {
 		h.From = w.old
 	}
 	return w.build.Write(&w.id, w.r, h)
@@ -78,6 +78,9 @@ func (w *renewal) retire() error {
 		now, ok, err := w.swap(w.ctx, &w.old, w.r, tombstone, w.Short())
 		if err != nil || ok {
 			return err
+		}
+		if now.Tombstone() {
+			return ErrRenewed
 		}
 		if now == nil || !now.Live() {
 			return ErrEnded

@@ -88,7 +88,7 @@ func (l ledger) Swap(ctx context.Context, id *ident.ID, old, next *record.Record
 	return r, err
 }
 
-func (l ledger) End(ctx context.Context, id *ident.ID) (r *record.Record, err error) {
+func (l ledger) End(ctx context.Context, id *ident.ID, _ *record.Record) (r *record.Record, err error) {
 	err = l.step("end "+id.Value(), func() error {
 		r, err = l.store.Get(ctx, *id)
 		if errors.Is(err, record.ErrNotFound) {
@@ -287,7 +287,7 @@ func (w *world) told(i int, made users.Made, err error) {
 
 func (w *world) destroy(ctx context.Context, p *users.Protocol, l ledger, x ident.ID, i int) {
 	o := &w.out[i]
-	d, err := p.Destroy(ctx, x)
+	d, err := p.Destroy(ctx, x, nil)
 	_ = l.step("answer", func() error { o.at = w.clock; return nil })
 	if o.err, o.met = err, d.ByLogin; err == nil {
 		o.gone = x.Value()

@@ -118,7 +118,7 @@ func (w *sweep) extinguish(ctx context.Context, id ident.ID) (r *record.Record, 
 			return r, spared, err
 		}
 	}
-	r, err = w.Records.End(ctx, &id)
+	r, err = w.Records.End(ctx, &id, r)
 	return r, false, err
 }
 

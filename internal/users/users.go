@@ -31,8 +31,8 @@ type Records interface {
 	Swap(ctx context.Context, id *ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error)
 
 	// End removes the session of id, or what is there and is no record. It returns what was there, nil if nothing was; a
-	// tombstone and a grave stay.
-	End(ctx context.Context, id *ident.ID) (*record.Record, error)
+	// tombstone and a grave stay. seen is what the caller has seen there last, nil if nothing.
+	End(ctx context.Context, id *ident.ID, seen *record.Record) (*record.Record, error)
 }
 
 // Index is the root's UserIndex and UserMarker.
@@ -70,8 +70,11 @@ type Protocol struct {
 }
 
 var (
-	// ErrEnded: the session has ended, or another request has renewed it.
-	ErrEnded = errors.New("the session has ended, or another request has renewed it")
+	// ErrEnded: the session has ended, or a login is void because of that.
+	ErrEnded = errors.New("the session has ended")
+
+	// ErrRenewed: another request has renewed the session.
+	ErrRenewed = errors.New("another request has renewed the session")
 
 	// ErrTaken: there is a record under an id that was made for a new one.
 	ErrTaken = errors.New("sess: GenerateID: got the id of another session; want one that nobody has")
@@ -85,6 +88,22 @@ func (p *Protocol) Short() time.Duration { return max(shortest, 2*p.Timeout) }
 
 // grace is how long an entry may lack its record.
 func (p *Protocol) grace() time.Duration { return max(time.Minute, 2*p.Timeout) }
+
+// HeaderOn is the header of a record that is stored on top of r, nil for none, which stands under id.
+func (p *Protocol) HeaderOn(id *ident.ID, r *record.Record) record.Header {
+	if r == nil {
+		return record.Header{}
+	}
+	return p.stays(id, r)
+}
+
+// UserOf returns whose the session of id is, by its record, empty if nobody's.
+func (p *Protocol) UserOf(id *ident.ID, r *record.Record) string {
+	if r == nil {
+		return ""
+	}
+	return p.owner(id, r)
+}
 
 func (p *Protocol) owner(id *ident.ID, r *record.Record) string {
 	if p.Owner == nil || r.Tombstone() {
@@ -177,13 +196,14 @@ type Destroyed struct {
 	ByLogin bool // at the end stands the tombstone of a login: send no cookie, since that login may have set it
 }
 
-// Destroy ends the session of id, also behind renewals, but not behind a login.
-func (p *Protocol) Destroy(ctx context.Context, id ident.ID) (d Destroyed, err error) {
+// Destroy ends the session of id, last seen as seen, also behind renewals, but not behind a login.
+func (p *Protocol) Destroy(ctx context.Context, id ident.ID, seen *record.Record) (d Destroyed, err error) {
 	for {
-		r, err := p.Records.End(ctx, &id)
+		r, err := p.Records.End(ctx, &id, seen)
 		if err != nil {
 			return d, err
 		}
+		seen = nil
 		next, tombstone := r.Successor()
 		switch {
 		case r == nil || r.Grave():
@@ -206,6 +226,38 @@ func (p *Protocol) life(r *record.Record, ttl time.Duration) time.Duration {
 		return min(ttl, p.Short())
 	}
 	return ttl
+}
+
+// EndEntry ends the session of the entry of a user that is chosen, also behind renewals. It does nothing if there is none.
+func (p *Protocol) EndEntry(ctx context.Context, user string, chosen func(id *ident.ID) bool) error {
+	ctx, cancel := p.patience(ctx)
+	defer cancel()
+	entries, err := p.entries(ctx, user)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !chosen(&e.ID) {
+			continue
+		}
+		w := &sweep{Protocol: p, user: user}
+		for {
+			d, err := p.Destroy(ctx, e.ID, nil)
+			if err != nil {
+				return err
+			}
+			if d.Ended || d.ByLogin {
+				break
+			}
+			if buried, err := w.bury(ctx, e.ID); err != nil {
+				return err
+			} else if buried {
+				break
+			}
+		}
+		return p.Index.Leave(ctx, user, []record.UserEntry{e}, 0)
+	}
+	return nil
 }
 
 // each calls f for every one of n, some at a time, and returns the first error.
