@@ -274,12 +274,12 @@ func (r *request) settled() {
 
 // put stores the session, new or changed.
 func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) error {
-	before, merged := r.draft.Base(), false
-	next, err := r.m.shelf.amend(ctx, &r.id, before, func(now *record.Record) (*record.Record, time.Duration, error) {
-		switch merged = now != before; {
-		case merged && before == nil:
+	before := r.draft.Base()
+	next, merged, err := r.m.shelf.amend(ctx, &r.id, before, func(now *record.Record) (*record.Record, time.Duration, error) {
+		switch {
+		case now != nil && before == nil:
 			return nil, 0, errIDTaken
-		case merged && now.Tombstone():
+		case now != nil && !now.Live():
 			return nil, 0, errRenewed
 		}
 		return r.build(now, at, ttl)
@@ -378,8 +378,8 @@ func (r *request) takeStored(key string) (raw string, ok bool, err error) {
 		return "", false, err
 	}
 	id := r.stands()
-	next, err := r.m.shelf.amend(ctx, &id, r.draft.Base(), func(now *record.Record) (*record.Record, time.Duration, error) {
-		if now.Tombstone() {
+	next, _, err := r.m.shelf.amend(ctx, &id, r.draft.Base(), func(now *record.Record) (*record.Record, time.Duration, error) {
+		if !now.Live() {
 			return nil, 0, errRenewed
 		}
 		if raw, ok = now.Raw(key); !ok {

@@ -45,7 +45,7 @@ func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) err
 	}
 	tombstone, err := r.tombstone(at)
 	if err == nil {
-		_, err = r.m.shelf.amend(ctx, &r.leaving, seen, func(now *record.Record) (*record.Record, time.Duration, error) {
+		_, _, err = r.m.shelf.amend(ctx, &r.leaving, seen, func(now *record.Record) (*record.Record, time.Duration, error) {
 			if now.Tombstone() {
 				return nil, 0, errRenewed
 			}

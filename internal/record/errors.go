@@ -13,6 +13,9 @@ var (
 	// or too large.
 	ErrCorrupt = errors.New("sess: record is corrupt")
 
+	// ErrConflict: others changed the session again and again until the deadline; nothing was stored.
+	ErrConflict = errors.New("sess: conflict: the session kept changing until the deadline; nothing was stored")
+
 	// ErrReserved: the key belongs to the session layer.
 	ErrReserved = errors.New(`sess: reserved key: "cookie" and "$" belong to the session layer; choose another`)
 
