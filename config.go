@@ -44,8 +44,12 @@ type Config struct {
 	// the session. It must only read. Set TTL or TTLFunc, not both. Default: nil.
 	TTLFunc func(s Session) time.Duration
 
-	// Lifetime bounds a session's life from its creation, however often it is saved or renewed. Default: no bound.
+	// Lifetime bounds a session's life from its login, or from its creation if nobody is logged in, however often it is saved or renewed. Default: no bound.
 	Lifetime time.Duration
+
+	// MaxPerUser is how many sessions a user may have: a login beyond that ends those of the oldest logins, and
+	// Hooks.Displaced hears of it. It needs a store that is a [UserIndex]; negative means no bound. Default: 1000.
+	MaxPerUser int
 
 	// Rolling renews a session on every request that finds it, once RollingThreshold of its TTL has passed.
 	Rolling bool
@@ -134,6 +138,7 @@ const (
 	defaultStoreTimeout   = time.Second
 	defaultMaxRecordBytes = 64 << 10
 	maxMaxRecordBytes     = 16 << 20
+	defaultMaxPerUser     = 1000
 	minIDBytes            = 16
 	maxTTL                = draft.MaxTTL
 )
@@ -186,6 +191,9 @@ func (c Config) Validate() error {
 	if c.Cookie.DangerouslyUnsigned && len(c.Keys) > 0 {
 		wrong("Cookie.DangerouslyUnsigned: true, but Keys are set; want one of the two")
 	}
+	if c.MaxPerUser > 0 && c.Store != nil && indexOf(c.Store) == nil {
+		wrong("MaxPerUser: %d, but the Store is no UserIndex; want one that is, or 0", c.MaxPerUser)
+	}
 	if c.Koa && c.Transport != nil {
 		wrong("Transport: is set beside Koa, which reads cookies; want one of the two")
 	}
@@ -233,6 +241,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StoreTimeout == 0 {
 		c.StoreTimeout = defaultStoreTimeout
+	}
+	if c.MaxPerUser == 0 {
+		c.MaxPerUser = defaultMaxPerUser
 	}
 	if c.MaxRecordBytes == 0 {
 		c.MaxRecordBytes = defaultMaxRecordBytes

@@ -1,6 +1,7 @@
 package sess
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/sign"
+	"github.com/fibersess/sess/internal/users"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
@@ -38,6 +40,7 @@ func New(config ...Config) fiber.Handler {
 type Manager struct {
 	config *Config // defaults filled in; not written after NewManager
 	shelf  shelf
+	users  users.Protocol
 
 	ring    *sign.Keyring // nil: unsigned
 	ids     ident.Source
@@ -62,6 +65,13 @@ func NewManager(config Config) (*Manager, error) {
 	m.shelf.init(c.Store, c.StoreTimeout, c.Hooks.Store)
 	if !c.Cookie.DangerouslyUnsigned {
 		m.ring = sign.NewKeyring(signKeys(c.Keys), c.Cookie.Name, c.Koa)
+	}
+	m.users = users.Protocol{
+		Records: ledger{&m.shelf}, Index: indexOf(c.Store), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, defaultTTL),
+		Max: max(c.MaxPerUser, 0), Provisional: m.shelf.atomic, Tombstones: m.shelf.atomic && !c.Koa,
+	}
+	if c.Koa {
+		m.users.Owner = m.proven
 	}
 	m.cookie = cookies.Cookie(c.Cookie)
 	m.cookies = cookies.NewWriter(&m.cookie, m.ring)

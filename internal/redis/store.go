@@ -24,6 +24,7 @@ type Store struct {
 	swap       *rueidis.Lua
 	swapSum    string // swap's SHA-1, by which the server knows it
 	read       *rueidis.Lua
+	users      userScripts
 	slots      chan struct{} // one token for each command under way
 	done       chan struct{} // closed by Close
 	closing    sync.Once
@@ -38,6 +39,7 @@ func newStore(settings Settings) *Store {
 		swap:     rueidis.NewLuaScript(swapScript),
 		swapSum:  hex.EncodeToString(sum[:]),
 		read:     rueidis.NewLuaScript(readScript),
+		users:    newUserScripts(),
 		slots:    make(chan struct{}, settings.InFlight),
 		done:     make(chan struct{}),
 	}
