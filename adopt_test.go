@@ -63,8 +63,9 @@ func TestAdoptIsNoUseOfTheSession(t *testing.T) {
 	b := site.browser(t)
 	b.cookies["other"] = "unknown"
 	b.get("/").forbidCookie(t, "nothing to adopt")
-	if got := len(site.store.calls()); got != 0 || f.asked != 1 {
-		t.Errorf("nothing to adopt: got %d calls of the store and %d of Adopt, want 0 and 1", got, f.asked)
+	site.store.wantCalls(t, "nothing to adopt", 0, 0)
+	if f.asked != 1 {
+		t.Errorf("nothing to adopt: got %d calls of Adopt, want 1", f.asked)
 	}
 }
 
@@ -118,7 +119,5 @@ func TestAPanicInAdoptSavesNothing(t *testing.T) {
 		}()
 		site.browser(t).send(http.MethodGet, "/", nil)
 	}()
-	if got := len(site.store.calls()); got != 0 {
-		t.Errorf("got %d calls of the store, want 0", got)
-	}
+	site.store.wantCalls(t, "behind the panic", 0, 0)
 }
