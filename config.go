@@ -78,6 +78,13 @@ type Config struct {
 	// BeforeSave runs before a session is saved and may change it. Its error cancels the save. Default: nil.
 	BeforeSave func(ctx *fasthttp.RequestCtx, s Session) error
 
+	// Adopt brings sessions of another library along. It is asked in a request without a session of ours, before the
+	// handler: what it returns becomes the new session, and if it names a user that user is logged in. It has to take the
+	// other session away in that very call, by one atomic step that one of several requests wins: then parallel requests
+	// adopt it once, and nothing is adopted again after a logout. With Defer a request that presents an id of ours is not
+	// asked about. See docs/from-others.md. Default: nil.
+	Adopt func(ctx *fasthttp.RequestCtx) (user string, values map[string]any, ok bool)
+
 	// ErrorHandler turns an error of the session layer into the middleware's own; it may write a response and return
 	// nil. The request goes no further in any case. Default: returns err, which is answered with 503 or 500.
 	ErrorHandler func(ctx *fasthttp.RequestCtx, err error) error

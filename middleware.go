@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -109,11 +111,39 @@ func (m *Manager) Run(ctx *fasthttp.RequestCtx, in Request, next func() error) e
 	if err := r.begin(); err != nil {
 		return r.fail(err)
 	}
+	if m.config.Adopt != nil {
+		r.adopt()
+	}
 	if err := next(); err != nil {
 		r.commitBehind()
 		return answerable(err)
 	}
 	return r.fail(r.commit())
+}
+
+// adopt asks for the session that another library has for this request, and makes it ours.
+func (r *request) adopt() {
+	if !r.vacant() {
+		return
+	}
+	user, values, ok := r.m.config.Adopt(r.ctx)
+	if !ok {
+		return
+	}
+	s := r.m.FromRequest(r.ctx)
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		Set(s, key, values[key])
+	}
+	if user != "" {
+		s.Login(user)
+	}
+}
+
+// vacant reports whether it is known that the request presents no session. A tombstone is one.
+func (r *request) vacant() bool {
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	return r.loaded && !r.renewed && r.draft.Base() == nil
 }
 
 // Handle is the middleware for Fiber: app.Use(m.Handle).
