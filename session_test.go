@@ -349,11 +349,13 @@ func TestWhatIsNotUTF8IsRefused(t *testing.T) {
 		"a value inside":  func(s sess.Session) { sess.Set(s, "hash", fiber.Map{"sum": []string{"\xfe"}}) },
 	} {
 		b := newSite(t, sess.Config{}).browser(t)
-		r := b.visit(func(s sess.Session) {
+		r := b.handle("GET", "/", func(c *fiber.Ctx) error {
+			s := sess.From(c)
 			write(s)
 			if text := fmt.Sprintf("%+v", s.Err()); !strings.Contains(text, "UTF-8") {
 				t.Errorf("%s: got the error %s, want one that speaks of UTF-8", name, text)
 			}
+			return nil
 		})
 		if r.status != 500 {
 			t.Errorf("%s: got status %d, want 500", name, r.status)
