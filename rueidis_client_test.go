@@ -102,6 +102,7 @@ func TestRueidisWrongPasswordIsErrRedisAuth(t *testing.T) {
 func TestRueidisReplicaIsErrRedisReplica(t *testing.T) {
 	pair := redistest.StartSentinel(t)
 	for _, config := range []sess.RueidisConfig{{}, {NoNearCache: true}} {
+		config.StartTimeout = 300 * time.Millisecond
 		if err := wantNoStore(t, addresses(pair.Replica.Addr), config); !errors.Is(err, sess.ErrRedisReplica) {
 			t.Errorf("a replica's address: got the error %v, want ErrRedisReplica", err)
 		}

@@ -29,16 +29,26 @@ type RueidisConfig struct {
 	// never read stale. At least 40 milliseconds. Default: time.Second.
 	MaxStale time.Duration
 
-	// MaxInFlight is how many commands may be under way at once; others wait for them until their deadline.
+	// MaxInFlight is how many commands may be under way at once to one server; others wait for them until their
+	// deadline. In a cluster each master has as many of its own, so that one that hangs delays no other's users.
 	// Default: 512.
 	MaxInFlight int
+
+	// StartTimeout is for how long opening the store tries again what may pass by itself: a server that cannot be
+	// reached, loads its data, runs a script or is a replica that is just being promoted. Default: 5 * time.Second.
+	StartTimeout time.Duration
+
+	// Lazy opens the store at once, whether Redis can be reached or not. The store connects in the background and does not
+	// give up; until it is connected each call fails, with the reason. What does not pass by itself is told to Logger, once a
+	// minute. Default: false.
+	Lazy bool
 
 	// Koa says that Koa processes write the same sessions. They move the end of a session without writing it into the
 	// record, so the server is asked for the end with each record. Default: false.
 	Koa bool
 
-	// Logger gets the one warning there is: the server cannot report changes, so each read asks it.
-	// Default: slog.Default().
+	// Logger hears at the start that the server cannot report changes, or takes none at present, and of a lazy store that
+	// cannot connect. Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -48,6 +58,8 @@ const (
 	defaultMaxStale  = time.Second
 	minMaxStale      = 40 * time.Millisecond
 	defaultInFlight  = 512
+
+	defaultStartTimeout = 5 * time.Second
 
 	// maxNearBytes is more than a process should give to a cache, and keeps the table's sums far from overflow.
 	maxNearBytes = 1 << 40
@@ -74,6 +86,9 @@ func (c RueidisConfig) freeze() (redis.Settings, error) {
 	if c.MaxInFlight < 0 {
 		wrong("MaxInFlight", c.MaxInFlight, fmt.Sprintf("at least 1, or 0 for %d", defaultInFlight))
 	}
+	if c.StartTimeout < 0 {
+		wrong("StartTimeout", c.StartTimeout, fmt.Sprintf("more than 0, or 0 for %v; Lazy does not wait", defaultStartTimeout))
+	}
 	if len(errs) > 0 {
 		return redis.Settings{}, errors.Join(errs...)
 	}
@@ -84,6 +99,10 @@ func (c RueidisConfig) freeze() (redis.Settings, error) {
 		InFlight:  cmp.Or(c.MaxInFlight, defaultInFlight),
 		Koa:       c.Koa,
 		Logger:    cmp.Or(c.Logger, slog.Default()),
+
+		StartTimeout: cmp.Or(c.StartTimeout, defaultStartTimeout),
+		Lazy:         c.Lazy,
+		As:           asRedisError,
 	}
 	if c.NoPrefix {
 		s.Prefix = ""

@@ -31,6 +31,7 @@ var (
 	_ Peeker    = (*RueidisStore)(nil)
 	_ Refresher = (*RueidisStore)(nil)
 	_ Watcher   = (*RueidisStore)(nil)
+	_ Ender     = (*RueidisStore)(nil)
 )
 
 // The reasons for which a store cannot be opened that a program may want to tell apart. Compare with errors.Is.
@@ -47,10 +48,11 @@ var (
 
 // NewRueidisStore connects to Redis and returns a store with a near cache. It completes option, whose TLS, addresses,
 // credentials, Sentinel and sizes are the application's; it returns all that is wrong with option and config at once.
-// It gives up after 5 seconds. Close the store to end its connections.
+// What may pass by itself is tried again for RueidisConfig.StartTimeout. Close the store to end its connections.
 //
-// The error is [ErrRedisVersion], [ErrRedisReplica] or [ErrRedisAuth] where one of these is the cause. A server, or a
-// proxy before it, that cannot report changes is no error: the store then works without near cache and logs a warning.
+// Before it returns the store does, to a key of its own, all that it will do to sessions. The error is [ErrRedisVersion],
+// [ErrRedisReplica] or [ErrRedisAuth] where one of these is the cause, and names a permission that is missing. A server, or
+// a proxy before it, that cannot report changes is no error, nor one that takes no changes at present: the log hears of it.
 func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*RueidisStore, error) {
 	settings, err := first(config).freeze()
 	if err != nil {
@@ -64,9 +66,10 @@ func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*Rue
 
 // NewRueidisStoreFromClient returns a store on a client of the application's, which the store does not close. It has no
 // near cache, since a client that exists cannot be made to report connection losses: every read asks the server, and
-// Watch asks it at the interval MaxStale. Of config, NearCacheBytes and NoNearCache mean nothing here. Nor can its options
-// be seen: it must not send reads to replicas, which lag behind, nor have a ConnLifetime, since what was sent and not yet
-// answered is sent again at its end.
+// Watch asks it at the interval MaxStale. Of config, NearCacheBytes and NoNearCache mean nothing here; the rest is as in
+// [NewRueidisStore]. The client's options cannot be seen: it must not have a ConnLifetime, since what was sent and not yet
+// answered is sent again at its end. And a connection of it whose server has become a replica is not given up: until the
+// client dials again every call fails.
 func NewRueidisStoreFromClient(client rueidis.Client, config ...RueidisConfig) (*RueidisStore, error) {
 	settings, err := first(config).freeze()
 	if err != nil {
@@ -124,11 +127,21 @@ func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl t
 	return (*Record)(r), err
 }
 
+// End removes the session kept under id, as [Ender] says.
+func (s *RueidisStore) End(ctx context.Context, id ID) (left *Record, err error) {
+	r, err := s.store.End(ctx, ident.ID(id))
+	return (*Record)(r), err
+}
+
 // Watch calls changed when the record of id may have changed, as [Watcher] says: when the server reports it, and when
 // the connection to the server was lost. Without a near cache it asks the server at the interval MaxStale.
 func (s *RueidisStore) Watch(ctx context.Context, id ID, changed func()) (stop func(), err error) {
 	return s.store.Watch(ctx, ident.ID(id), changed)
 }
+
+// Ping returns nil if the server answers and is a master, in a cluster if any master is there: for a readiness check. It
+// asks the server in any case.
+func (s *RueidisStore) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way
 // for as long as a dead connection takes to be noticed. What is called later returns [ErrClosed].
@@ -162,6 +175,28 @@ type RueidisStats struct {
 	InFlight  int   // commands under way
 }
 
-// RedisError is an error that a Redis server replied. Its text, which may quote a key, is not kept. Its field Op says what
-// was done: get, set, swap, destroy, connect; and Code is the first word of the reply: OOM, READONLY, NOPERM.
-type RedisError = redis.Error
+// RedisError is an error that a Redis server replied.
+type RedisError struct {
+	// Op is what was done: get, set, swap, end, destroy, watch, ping, connect, or what a Storage does.
+	Op string
+
+	// Code is the first word of the reply, such as OOM, READONLY or NOPERM; ERR where there is none in capitals.
+	Code string
+
+	// Text is the reply. It is empty where it may quote an id or a value.
+	Text string
+}
+
+// Error returns what was done and what the server replied.
+func (e *RedisError) Error() string {
+	return (&redis.Error{Op: e.Op, Code: e.Code, Text: e.Text}).Error()
+}
+
+// asRedisError makes e a RedisError, if that is what errors.As looks for.
+func asRedisError(e *redis.Error, target any) bool {
+	t, ok := target.(**RedisError)
+	if ok {
+		*t = &RedisError{Op: e.Op, Code: e.Code, Text: e.Text}
+	}
+	return ok
+}

@@ -87,6 +87,15 @@ func (c *Cache) Answered(key string, l *Lease) {
 	}
 }
 
+// Vouched reports whether the connection that f was sent on has a lease that holds at now: the server was a master within
+// MaxStale.
+func (c *Cache) Vouched(f *Flight, now time.Time) bool {
+	s := c.shard(&f.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.lease != nil && f.lease.holds(c.Mono(now))
+}
+
 // Land ends a flight: it keeps the record if nothing came in between and it says when it ends, and wakes who waits.
 func (c *Cache) Land(f *Flight, r *record.Record, err error, now time.Time) (kept bool) {
 	s := c.shard(&f.id)

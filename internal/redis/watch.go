@@ -75,6 +75,11 @@ func newWatches(s *Store) *watches {
 	return ws
 }
 
+// withoutReports makes ws poll. Nothing is watched yet.
+func (ws *watches) withoutReports(every time.Duration) {
+	ws.mono, ws.every, ws.poll = func(time.Time) int64 { return 0 }, every, true
+}
+
 // add watches id for w. The server reports changes once it returns without an error. The watch is there before the
 // read that starts the reports, so that none is missed.
 func (ws *watches) add(ctx context.Context, id ident.ID, w *watcher) (stop func(), err error) {
