@@ -3,309 +3,397 @@ package sess
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 )
 
-// errRenewed says that a tombstone stands where the session was.
-var errRenewed = errors.New("sess: renewed")
-
 // commit decides what becomes of the session when its handler has returned, and does it.
-func (st *state) commit() error {
-	st.decided = true
-	if !st.is(lifeTouched) {
+func (r *request) commit() error {
+	r.concluded = true
+	if !r.guard.Touched() {
 		return nil
 	}
-	st.lock()
-	defer st.mu.Unlock()
-	if st.orphaned() {
-		st.committed = true
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	defer func() { r.committed = true }()
+	if r.orphaned() {
 		return nil
 	}
-	if st.base == nil && st.fiberCtx != nil && !st.m.store.local && st.dirty() {
-		st.base = st.fiberCtx.UserContext()
+	if r.base == nil && r.in != nil && !r.m.shelf.local && r.dirty() {
+		r.base = r.in.Context()
 	}
-	err := st.conclude(true)
-	st.committed = true
+	err := r.conclude(true)
+	if errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) { // Told to the Dropped hook. The response stays as it is.
+		return nil
+	}
 	return err
 }
 
-// commitAfter is commit behind a handler that failed: the session is saved all the same, for counters of failed logins
-// and the like. The handler's error is the one the client gets, so the save's own goes to the hook.
-func (st *state) commitAfter() {
-	err := st.commit()
-	var e *Error
-	if errors.As(err, &e) && !isStoreFailure(e.Err) { // The store's failures have been told.
-		emit(st.m.config.Hooks.StoreError, Event{Err: e.Err})
+// commitBehind is commit behind a handler that failed: the session is saved all the same, for counters of failed logins
+// and the like. The client gets the handler's error, so the save's own goes to the hook and the log.
+func (r *request) commitBehind() {
+	err := r.commit()
+	if e, ok := errors.AsType[*Error](err); ok && !e.ofStore() { // The store's failures have been told.
+		r.m.journal.failing("a session was not saved", e.Op, e.Err)
+		emit(r.m.config.Hooks.StoreError, Event{Err: e.Err})
 	}
 }
 
 // errSaveInside would have no end in BeforeSave.
-var errSaveInside = errors.New("sess: Save in a function that the session layer calls: it saves when that has returned")
+var errSaveInside = &ownError{errors.New("sess: Save in a function that the session layer calls: it saves when that has returned")}
 
-// save is commit in the middle of a request.
-func (st *state) save() error {
-	if st.callback != 0 {
-		return &Error{Op: "save", Err: &handlerError{errSaveInside}}
-	}
-	if st.life.Load()&(lifeRequest|lifeFrame) == lifeFrame {
+// save is commit in the middle of a request, or behind it.
+func (r *request) save() error {
+	switch {
+	case r.guard.Turn() != 0:
+		return errSaveInside
+	case r.guard.Orphaned():
 		return ErrReleased
+	case r.ended && r.fate == draft.Keep:
+		return ErrEnded
 	}
-	if st.committed {
-		if st.record == nil || st.fate != fateKeep {
+	discarded, committed := r.discarded, r.committed
+	if committed {
+		if r.draft.Base() == nil || r.fate != draft.Keep {
 			return ErrCommitted
 		}
-		if errors.Is(st.err, ErrCommitted) {
-			st.err = nil
+		if errors.Is(r.err, ErrCommitted) {
+			r.err = nil
 		}
 	}
-	defer func(discarded, committed bool) {
-		st.discarded, st.committed = discarded, committed
-	}(st.discarded, st.committed)
-	st.discarded, st.committed = false, false // What BeforeSave writes is in time.
-	err := st.conclude(false)
-	if err == nil || err == ErrReleased { // Saved, or told to be lost.
-		st.unsaved = false
+	r.discarded, r.committed = false, false // What BeforeSave writes is in time.
+	defer func() { r.discarded, r.committed = discarded, committed }()
+	err := r.concludeLate(committed)
+	if err == nil || errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) { // Saved, or told to be lost.
+		r.unsaved = false
 	}
 	return err
 }
 
+// concludeLate is conclude, where late says that the response was decided before: what cannot send a cookie does not move
+// the session's end either.
+func (r *request) concludeLate(late bool) error {
+	r.late = late
+	defer func() { r.late = false }()
+	return r.conclude(false)
+}
+
 // orphaned reports whether the request was reset under its handler: then nothing of it may be touched.
-func (st *state) orphaned() bool {
-	orphaned := st.is(lifeReset)
-	if orphaned && st.dirty() {
-		st.drop(Event{ID: ID(st.id), Reason: ReasonOrphaned})
+func (r *request) orphaned() bool {
+	orphaned := r.guard.Taken()
+	if orphaned && r.dirty() {
+		r.drop(Event{ID: ID(r.id), Reason: ReasonOrphaned})
 	}
 	return orphaned
 }
 
-// dirty reports whether anything was asked of the session but reading.
-func (st *state) dirty() bool {
-	return len(st.changes) > 0 || st.wipe || st.ownCookie || st.forced || st.fate != fateKeep
-}
-
-// conclude is the end of a session's request, in the order of precedence: discarded, failed, destroyed, saved, and if
-// it is the request's last one, renewed. It returns ErrReleased if the request was reset meanwhile.
-func (st *state) conclude(last bool) error {
-	if st.discarded {
-		return nil
-	}
-	if st.err != nil {
-		return &Error{Op: "save", Err: &handlerError{st.err}}
-	}
-	if st.failed != nil {
-		return st.failed
-	}
-	if !st.loaded && !st.dirty() {
-		return nil
-	}
-	if err := st.load(); err != nil {
-		return err
-	}
-	wanted := st.wanted()
-	if hook := st.m.config.BeforeSave; hook != nil && wanted && !st.renewed {
-		var err error
-		st.call(func(s Session) { err = hook(st.ctx, s) })
-		if err != nil {
-			return &Error{Op: "save", Err: &handlerError{err}}
+// conclude carries out verdicts until nothing is left to decide. BeforeSave is asked once, and what it changes is decided
+// about anew. The error is ErrEnded if the session had ended, ErrReleased if the request was reset meanwhile.
+func (r *request) conclude(last bool) error {
+	hook := r.m.config.BeforeSave
+	for {
+		v := draft.Decide(r.facts(last))
+		if hook != nil && v.Stores() {
+			if err := r.beforeSave(); err != nil {
+				return err
+			}
+			hook = nil
+			continue
 		}
-		if st.discarded {
-			return nil
-		}
-		if st.orphaned() {
-			return ErrReleased
-		}
-		if st.err != nil {
-			return &Error{Op: "save", Err: &handlerError{st.err}}
-		}
-		wanted = st.wanted()
-	}
-	if st.fate == fateDestroy {
-		if err := st.end(); err != nil {
+		if again, err := r.carryOut(v); !again {
 			return err
 		}
 	}
+}
+
+// facts gathers what a verdict depends on. Changes that change nothing are dropped first.
+func (r *request) facts(last bool) draft.Facts {
+	stored := r.draft.Base() != nil
+	f := draft.Facts{
+		Discarded: r.discarded,
+		Fate:      r.fate,
+		Faulty:    r.err != nil || r.draft.Fault() != nil,
+		Unknown:   r.failed != nil,
+		Looked:    r.loaded,
+		Loaded:    r.loaded && r.loadErr == nil,
+		Stored:    stored || r.fate == draft.Renew && r.left != nil,
+		Ended:     r.ended || r.renewed,
+		Dirty:     r.dirty(),
+		Forced:    r.forced,
+		Last:      last,
+	}
 	switch {
-	case st.renewed && !st.forced:
-		if st.dirty() {
-			st.drop(Event{ID: ID(*st.presented()), Reason: ReasonRenewed})
-			st.dropChanges()
-		}
+	case !f.Loaded || f.Discarded || f.Faulty:
+	case !stored:
+		f.Holds = r.draft.HoldsValue()
+		f.Empty = r.m.config.AllowEmpty && r.guard.Used() && !r.destroyed
+	case f.Dirty:
+		f.Changed = r.draft.Settle(r.ownCookieJSON(r.draft.Base()))
+	}
+	return f
+}
+
+// ownCookieJSON returns the cookie options that the request gave its session as they stand in the record made of on; nil
+// if it gave none.
+func (r *request) ownCookieJSON(on *record.Record) []byte {
+	if !r.ownCookie {
 		return nil
-	case wanted:
-		return st.store()
-	case last:
-		st.renew()
 	}
-	return nil
+	raw, _ := on.OwnCookie()
+	r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, r.cookie, r.m.cookie)
+	return r.cookieJSON
 }
 
-// wanted reports whether the session is to be saved.
-func (st *state) wanted() bool {
-	if st.record == nil {
-		return st.forced || st.holdsValue() || st.m.config.AllowEmpty && st.is(lifeUsed) && st.fate != fateDestroy
-	}
-	if !st.dirty() {
-		return false
-	}
-	if st.ownCookie {
-		raw, _ := st.record.OwnCookie()
-		st.cookieJSON = cookies.AppendJSON(st.cookieJSON[:0], raw, st.cookie, st.m.cookie)
-	}
-	var cookie []byte
-	if st.ownCookie {
-		cookie = st.cookieJSON
-	}
-	st.dropIdle()
-	return st.forced || st.fate == fateRegenerate || len(st.changes) > 0 && !st.wipe ||
-		record.Changed(st.record, st.wipe, st.changes, cookie)
-}
-
-// dropIdle drops the changes that change nothing, so that a merge does not write over another's with them.
-func (st *state) dropIdle() {
-	if st.wipe {
-		return
-	}
-	idle := func(c record.Change) bool { return !c.Alters(st.record, false) }
-	if slices.ContainsFunc(st.changes, idle) { // Seldom: spare the rest the moving.
-		st.changes = slices.DeleteFunc(st.changes, idle)
-	}
-}
-
-// holdsValue reports whether the changes give an empty session a value.
-func (st *state) holdsValue() bool {
-	for i := range st.changes {
-		if c := &st.changes[i]; c.Kind != record.ChangeDelete && c.Val != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// store saves the session under its id. What another request saved meanwhile is kept, and the changes are made to
-// that; where another request ended the session it stays so.
-func (st *state) store() error {
-	ttl := st.ttl()
-	if st.orphaned() { // TTLFunc took its time.
+// beforeSave runs Config.BeforeSave.
+func (r *request) beforeSave() (err error) {
+	r.call(func(s Session) { err = r.m.config.BeforeSave(r.ctx, s) })
+	switch {
+	case err != nil:
+		return &Error{Op: "save", Err: &ownError{err}}
+	case r.orphaned():
 		return ErrReleased
 	}
-	at := time.Now()
-	if st.created == 0 {
-		st.created = at.UnixMilli()
-	}
-	opts := st.options(st.record)
-	if st.m.lifespan(at, st.created, opts, ttl).ttl <= 0 { // It was told to end.
-		st.destroy()
-		if st.fate != fateDestroy {
-			return nil
-		}
-		emit(st.m.config.Hooks.Expired, Event{ID: ID(st.leaving)})
-		st.count(countExpired)
-		return st.end()
-	}
-	if err := st.newID(); err != nil {
-		return &Error{Op: "save", Err: err}
-	}
-	ctx, cancel := st.phase()
-	defer cancel()
-	if st.fate == fateRegenerate {
-		return st.settle("regenerate", st.move(ctx, at, ttl))
-	}
-	return st.settle("save", st.put(ctx, at, ttl))
-}
-
-// settle turns the outcome of a save into the request's: the cookie, a dropped change, or an error.
-func (st *state) settle(op string, err error) error {
-	reason := Reason("")
-	switch {
-	case err == nil:
-		st.owe(st.record.EndsMS())
-	case errors.Is(err, errRenewed):
-		reason = ReasonRenewed
-	case errors.Is(err, ErrNotFound):
-		reason = ReasonGone
-	case errors.Is(err, record.ErrCorrupt):
-		reason = ReasonCorrupt
-	case isStoreFailure(err):
-		failure := st.storeError(op, st.id, err)
-		if !errors.Is(err, ErrConflict) { // The store may have it: a second time it would be counted twice.
-			st.failed = failure
-		}
-		return failure
-	default:
-		return &Error{Op: op, Err: err}
-	}
-	if reason != "" {
-		st.lose(reason)
-	}
-	st.dropChanges()
-	st.forced, st.fate, st.leaving, st.left = false, fateKeep, ident.ID{}, nil
 	return nil
 }
 
-// isStoreFailure tells an error of the store's from one of the application's making.
-func isStoreFailure(err error) bool { return (&Error{Err: err}).status() == 503 }
+// carryOut does what v says. again asks for the next verdict.
+func (r *request) carryOut(v draft.Verdict) (again bool, err error) {
+	switch v {
+	case draft.Finish:
+		err = r.finish()
+		return err == nil, err
+	case draft.Load:
+		err = r.load()
+		return err == nil, err
+	case draft.Refuse:
+		return false, r.refused()
+	case draft.Repeat:
+		return false, r.failed
+	case draft.Drop:
+		return false, r.lost()
+	case draft.Create, draft.Save, draft.Move:
+		return r.store(v)
+	case draft.Touch:
+		r.touch()
+	}
+	return false, nil
+}
+
+// refused returns what a request is failed with whose writes cannot be stored.
+func (r *request) refused() error {
+	err := r.err
+	if err == nil {
+		err = r.draft.Fault()
+	}
+	r.m.journal.failing("a session cannot be saved", "save", err)
+	return &Error{Op: "save", Err: &ownError{err}}
+}
+
+// lost drops what was written to a session that has ended.
+func (r *request) lost() error {
+	if r.dirty() {
+		r.drop(Event{ID: ID(*r.presented()), Reason: ReasonRenewed})
+		r.draft.Drop()
+		r.ownCookie, r.forced, r.fate = false, false, draft.Keep
+	}
+	return ErrEnded
+}
+
+// store saves the session under its id. What another request saved meanwhile is kept, and the changes are made to that;
+// where another request ended the session it stays so. again says that the session's own terms end it instead.
+func (r *request) store(v draft.Verdict) (again bool, err error) {
+	ttl := r.ttl()
+	if r.orphaned() { // TTLFunc took its time.
+		return false, ErrReleased
+	}
+	at := time.Now()
+	if r.created == 0 {
+		r.created = at.UnixMilli()
+	}
+	if !r.late && r.span(at, r.draft.Base(), ttl).TTL <= 0 {
+		return r.expire(), nil
+	}
+	if err := r.newID(); err != nil {
+		return false, &Error{Op: "save", Err: err}
+	}
+	ctx, cancel := r.phase()
+	defer cancel()
+	if v == draft.Move {
+		return false, r.settle("regenerate", r.move(ctx, at, ttl))
+	}
+	return false, r.settle("save", r.put(ctx, at, ttl))
+}
+
+// stands is the id that the stored session stands under: that which Regenerate leaves, or its own.
+func (r *request) stands() ident.ID {
+	if r.fate != draft.Keep {
+		return r.leaving
+	}
+	return r.id
+}
+
+// settle turns the outcome of a save into the request's: what the response owes, a dropped change, or an error.
+func (r *request) settle(op string, err error) error {
+	switch {
+	case err == nil:
+		r.settled()
+		return nil
+	case errors.Is(err, errRenewed):
+		return r.die(ReasonRenewed)
+	case errors.Is(err, ErrNotFound):
+		return r.die(ReasonGone)
+	case errors.Is(err, record.ErrCorrupt):
+		return r.die(ReasonCorrupt)
+	}
+	failure := &Error{Op: op, Err: err}
+	if !failure.ofStore() {
+		r.m.journal.failing("a session cannot be saved", op, err)
+		return failure
+	}
+	_ = r.storeError(op, r.id, err)
+	if !errors.Is(err, ErrConflict) { // The store may have it: a second time it would be counted twice.
+		r.failed = failure
+	}
+	return failure
+}
+
+// settled notes that the changes are stored, and what the response owes for that.
+func (r *request) settled() {
+	base := r.draft.Base()
+	if !r.late {
+		r.owe(base.EndsMS(), !r.concluded && r.signed && r.id == *r.presented())
+	}
+	r.draft.Drop()
+	r.ownCookie, r.forced, r.fate = false, false, draft.Keep
+	r.leaving, r.left = ident.ID{}, nil
+}
 
 // put stores the session, new or changed.
-func (st *state) put(ctx context.Context, at time.Time, ttl time.Duration) error {
-	before, merged := st.record, false
-	next, err := st.amend(ctx, &st.id, before, func(r *record.Record) (*record.Record, time.Duration, error) {
-		switch merged = r != before; {
-		case merged && before == nil:
+func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) error {
+	before := r.draft.Base()
+	next, merged, err := r.m.shelf.amend(ctx, &r.id, before, func(now *record.Record) (*record.Record, time.Duration, error) {
+		switch {
+		case now != nil && before == nil:
 			return nil, 0, errIDTaken
-		case merged && r.Renewed():
+		case now != nil && !now.Live():
 			return nil, 0, errRenewed
 		}
-		next, life, err := st.build(r, at, ttl)
-		return next, life.ttl, err
+		return r.build(now, at, ttl)
 	})
 	if err != nil {
 		return err
 	}
 	if merged {
-		st.count(countMerged)
-		emit(st.m.config.Hooks.Merged, Event{ID: ID(st.id)})
+		r.count(countMerged)
+		emit(r.m.config.Hooks.Merged, Event{ID: ID(r.id)})
 	}
-	st.saved(before, next)
+	r.draft.Rebase(next)
+	if before == nil {
+		r.count(countCreated)
+		emit(r.m.config.Hooks.Created, Event{ID: ID(r.id)})
+		return nil
+	}
+	r.count(countSaved)
+	emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 	return nil
 }
 
-var errIDTaken = &handlerError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
+// errRenewed says that a tombstone stands where the session was.
+var errRenewed = errors.New("sess: renewed")
 
-// saved notes that next is now in the store.
-func (st *state) saved(before, next *record.Record) {
-	st.record = next
-	if before == nil {
-		st.count(countCreated)
-		emit(st.m.config.Hooks.Created, Event{ID: ID(st.id)})
-		return
-	}
-	st.count(countSaved)
-	emit(st.m.config.Hooks.Saved, Event{ID: ID(st.id)})
-}
+var errIDTaken = &ownError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
 
 // build makes the record to store on top of current, and says how long it lives.
-func (st *state) build(current *record.Record, at time.Time, ttl time.Duration) (*record.Record, span, error) {
-	m := st.m
-	opts := st.options(current)
-	life := m.lifespan(at, st.created, opts, ttl)
-	if life.ttl <= 0 { // Another request gave it an end that has passed.
-		life.ttl = time.Millisecond
+func (r *request) build(current *record.Record, at time.Time, ttl time.Duration) (*record.Record, time.Duration, error) {
+	span := r.span(at, current, ttl)
+	if r.late {
+		span = draft.Rest(at, current)
 	}
-	h := record.Header{Created: st.created, Ends: m.stored(life.ends), Known: life.ends}
-	if st.ownCookie || m.config.Koa {
+	span.TTL = max(span.TTL, time.Millisecond) // Another request gave it an end that has passed.
+	h := r.header(current, span.Ends)
+	if h.Cookie = r.ownCookieJSON(current); h.Cookie == nil && r.m.config.Koa {
 		raw, _ := current.OwnCookie()
-		st.cookieJSON = cookies.AppendJSON(st.cookieJSON[:0], raw, *opts, m.cookie)
-		h.Cookie = st.cookieJSON
+		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(current), r.m.cookie)
+		h.Cookie = r.cookieJSON
 	}
-	next, scratch, err := record.Merge(current, st.wipe, st.changes, h, m.config.MaxRecordBytes, st.scratch)
-	st.scratch = scratch
-	if err != nil {
-		return nil, life, err
+	next, err := r.draft.Next(current, h, r.m.config.MaxRecordBytes)
+	return next, span.TTL, err
+}
+
+// header is the header of the record that is made of current and ends at ends: user, login and creation are that record's,
+// and not the request's. Beside Koa, which moves the end by SETEX alone, the record does not bear its end.
+func (r *request) header(current *record.Record, ends int64) record.Header {
+	h := current.Header()
+	if h.Created == 0 {
+		h.Created = r.created
 	}
-	return next, life, nil
+	h.Ends, h.Known = ends, ends
+	if r.m.config.Koa {
+		h.Ends = 0
+	}
+	return h
+}
+
+// takeKey removes key from the stored record in one swap of its own, and from what is written here.
+func (r *request) takeKey(key string) (string, bool, error) {
+	switch {
+	case record.IsReserved(key):
+		return "", false, ErrReserved
+	case !r.m.shelf.atomic:
+		return "", false, ErrUnsupported
+	case r.ended:
+		return "", false, ErrEnded
+	}
+	if err := r.load(); err != nil {
+		return "", false, err
+	}
+	raw, ok := "", false
+	if r.draft.Reads() {
+		var err error
+		raw, ok, err = r.takeStored(key)
+		switch {
+		case errors.Is(err, errRenewed):
+			return "", false, r.die(ReasonRenewed)
+		case errors.Is(err, ErrNotFound):
+			return "", false, r.die(ReasonGone)
+		case errors.Is(err, record.ErrCorrupt):
+			return "", false, r.die(ReasonCorrupt)
+		case err != nil:
+			return "", false, r.storeError("take", r.stands(), err)
+		}
+	}
+	return r.draft.Taken(key, raw, ok)
+}
+
+// takeStored swaps the record for one without key until that succeeds or there is no such key.
+func (r *request) takeStored(key string) (raw string, ok bool, err error) {
+	ctx, cancel := r.phase()
+	defer cancel()
+	var without record.Changes
+	if err := without.Delete(nil, key); err != nil {
+		return "", false, err
+	}
+	id := r.stands()
+	next, _, err := r.m.shelf.amend(ctx, &id, r.draft.Base(), func(now *record.Record) (*record.Record, time.Duration, error) {
+		if !now.Live() {
+			return nil, 0, errRenewed
+		}
+		if raw, ok = now.Raw(key); !ok {
+			return now, 0, nil
+		}
+		rest := draft.Rest(time.Now(), now)
+		next, err := record.Merge(now, &without, r.header(now, rest.Ends), r.m.config.MaxRecordBytes)
+		return next, rest.TTL, err
+	})
+	if err == nil {
+		r.draft.Rebase(next)
+		if r.fate == draft.Renew {
+			r.left = next
+		}
+	}
+	return raw, ok, err
 }

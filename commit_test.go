@@ -20,7 +20,7 @@ func TestAWriteThatTheCommitDidNotSeeIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	var ctx fasthttp.RequestCtx
-	st := m.acquire(&ctx, nil)
+	st := m.enter(&ctx, nil)
 	if err := errors.Join(st.begin(), st.commit()); err != nil {
 		t.Fatal(err)
 	}
@@ -36,39 +36,6 @@ func TestAWriteThatTheCommitDidNotSeeIsTold(t *testing.T) {
 	}
 	if n := m.config.Store.(*MemoryStore).Len(); n != 0 {
 		t.Errorf("sessions stored: got %d, want 0", n)
-	}
-}
-
-// A session that is fought over does not keep the commits of others waiting that share its lock.
-func TestOnlyWhoCompetesForASessionQueues(t *testing.T) {
-	m, err := NewManager(Config{Store: struct{ Store }{NewMemoryStore()}, Keys: Keys(longKey)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	busy := m.ids.RandomID()
-	lock, session := m.locks.of(&busy)
-	other := m.ids.RandomID()
-	for l, _ := m.locks.of(&other); l != lock; l, _ = m.locks.of(&other) {
-		other = m.ids.RandomID()
-	}
-	if err := lock.acquire(t.Context(), session); err != nil {
-		t.Fatal(err)
-	}
-	tried := func(id *ident.ID) bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		defer cancel()
-		_, err := newState(m).amend(ctx, id, nil, func(r *record.Record) (*record.Record, time.Duration, error) { return r, 0, nil })
-		return err == nil
-	}
-	if tried(&busy) {
-		t.Error("the session that is fought over: got a try, want it to queue")
-	}
-	if !tried(&other) {
-		t.Error("another session: got it queueing, want a try")
-	}
-	lock.release()
-	if !tried(&busy) {
-		t.Error("when it is fought over no more: got it queueing, want a try")
 	}
 }
 
@@ -98,26 +65,34 @@ func (s *remoteStore) keep(t *testing.T, id ID, json string) {
 	}
 }
 
-// queue makes the next commit of id queue for a moment.
-func queue(t *testing.T, m *Manager, id ident.ID) {
+// queue makes the next commit of id queue for a moment, behind one that changes nothing.
+func queue(t *testing.T, m *Manager, store Store, id ident.ID) {
 	t.Helper()
-	lock, session := m.locks.of(&id)
-	if err := lock.acquire(t.Context(), session); err != nil {
+	kept, err := store.Get(t.Context(), ID(id))
+	if err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(5*time.Millisecond, lock.release)
+	begun := make(chan struct{})
+	go func() {
+		_, _, _ = m.shelf.queue.Store(context.Background(), &id, (*record.Record)(kept), func(now *record.Record) (*record.Record, time.Duration, error) {
+			close(begun)
+			time.Sleep(5 * time.Millisecond)
+			return now, 0, nil
+		})
+	}()
+	<-begun
 }
 
 func TestAnIDThatExistsIsNotAdoptedFromTheQueue(t *testing.T) {
 	id := testID(t, testIDText)
 	store := newRemoteStore(t, id, `{"user":"ann"}`)
-	m, err := NewManager(Config{Store: store, Keys: Keys(longKey), GenerateID: func() (string, error) { return testIDText, nil }})
+	m, err := NewManager(Config{Store: store, Keys: Keys(longKey), GenerateID: func(*fasthttp.RequestCtx) (string, error) { return testIDText, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	queue(t, m, ident.ID(id))
+	queue(t, m, store, ident.ID(id))
 	var ctx fasthttp.RequestCtx
-	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) { Set(m.FromRequest(ctx), "mine", 1) })
+	err = m.Run(&ctx, nil, func() error { Set(m.FromRequest(&ctx), "mine", 1); return nil })
 	if err == nil || len(ctx.Response.Header.PeekCookie("koa.sid")) > 0 {
 		t.Errorf("a new session under the id of another: got the error %v, and a cookie: %v", err, len(ctx.Response.Header.PeekCookie("koa.sid")) > 0)
 	}
@@ -136,10 +111,11 @@ func TestAnEqualRecordFromTheQueueIsNoMerge(t *testing.T) {
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetCookie("koa.sid", testIDText)
 	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, (*ident.ID)(&id))))
-	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) {
-		Set(m.FromRequest(ctx), "n", 2)
+	err = m.Run(&ctx, nil, func() error {
+		Set(m.FromRequest(&ctx), "n", 2)
 		store.keep(t, id, `{"n":1}`) // read again
-		queue(t, m, ident.ID(id))
+		queue(t, m, store, ident.ID(id))
+		return nil
 	})
 	if stats := m.Stats(); err != nil || stats.Saved != 1 || stats.Merged != 0 {
 		t.Errorf("saved on top of an equal record: got %v, %+v, want it saved and nothing merged", err, stats)
@@ -157,10 +133,11 @@ func TestATombstoneFromTheQueueStays(t *testing.T) {
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetCookie("koa.sid", testIDText)
 	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, (*ident.ID)(&id))))
-	err = m.wrapped(&ctx, func(ctx *fasthttp.RequestCtx) {
-		Set(m.FromRequest(ctx), "n", 2)
+	err = m.Run(&ctx, nil, func() error {
+		Set(m.FromRequest(&ctx), "n", 2)
 		store.keep(t, id, tombstone)
-		queue(t, m, ident.ID(id))
+		queue(t, m, store, ident.ID(id))
+		return nil
 	})
 	if r, _ := store.Get(t.Context(), id); err != nil || r.JSON() != tombstone || m.Stats().Dropped != 1 {
 		t.Errorf("a save that queued behind a renewal: got %v, %s, %+v, want the change dropped", err, r.JSON(), m.Stats())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/sign"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -62,9 +63,9 @@ type Config struct {
 	// AllowEmpty stores a new session that a handler used and left empty.
 	AllowEmpty bool
 
-	// GenerateID makes the id of a new session: 16 to 63 cookie-safe bytes nobody can guess. If it fails, the request
-	// fails. Default: 24 random bytes in base64url.
-	GenerateID func() (string, error)
+	// GenerateID makes the id of a new session: 16 to 63 cookie-safe bytes nobody can guess. ctx is nil outside of a
+	// request. If it fails, the request fails. Default: 24 random bytes in base64url.
+	GenerateID func(ctx *fasthttp.RequestCtx) (string, error)
 
 	// Valid reports whether a loaded session may be used in this request; if not, the request gets a new one and the
 	// record stays. Default: every session is valid.
@@ -88,6 +89,10 @@ type Config struct {
 	// Default: 65536. At most 16 MiB.
 	MaxRecordBytes int
 
+	// Logger hears what an operator must know although no hook is set: a failing store (once a second at most), values that
+	// cannot be stored, two managers of one cookie name. No id, key or value stands in a line. Default: slog.Default().
+	Logger *slog.Logger
+
 	// Hooks hear what happens to sessions. Default: none.
 	Hooks Hooks
 
@@ -99,12 +104,12 @@ type Config struct {
 
 // Defaults and bounds of Config.
 const (
-	defaultTTL            = 24 * time.Hour
+	defaultTTL            = draft.DefaultTTL
 	defaultStoreTimeout   = time.Second
 	defaultMaxRecordBytes = 64 << 10
 	maxMaxRecordBytes     = 16 << 20
 	minIDBytes            = 16
-	maxTTL                = 100 * 365 * 24 * time.Hour
+	maxTTL                = draft.MaxTTL
 )
 
 // Validate reports every mistake in c at once, each with the field, the value, the rule and the remedy. [New] and
@@ -116,7 +121,7 @@ func (c Config) Validate() error {
 	if _, memory := c.Store.(*MemoryStore); len(c.Keys) == 0 && c.Store != nil && !memory && !c.Cookie.DangerouslyUnsigned {
 		wrong("Keys: none; want at least one where the Store outlives the process, or its sessions do not")
 	}
-	errs = append(errs, sign.ValidateKeys(signKeys(c.Keys), c.DangerouslyShortKeys)...)
+	errs = append(errs, sign.ValidateKeys("Config.Keys", signKeys(c.Keys), c.DangerouslyShortKeys)...)
 	errs = append(errs, cookies.Cookie(c.Cookie).WithDefaults().Validate(!c.Cookie.DangerouslyUnsigned)...)
 	if !c.Cookie.Expires.IsZero() {
 		wrong("Cookie.Expires: is set; it belongs to one session (Session.SetCookie); here set MaxAge or TTL")
@@ -179,7 +184,7 @@ func (c Config) localStore() bool {
 // withDefaults returns c with every zero that means a default replaced by it.
 func (c Config) withDefaults() Config {
 	if c.Store == nil {
-		warnInProduction()
+		warnInProduction(cmp.Or(c.Logger, slog.Default()))
 		c.Store = NewMemoryStore()
 	}
 	if len(c.Keys) == 0 && !c.Cookie.DangerouslyUnsigned {
@@ -194,6 +199,12 @@ func (c Config) withDefaults() Config {
 	if c.RollingThreshold == 0 && !c.RollingAlways {
 		c.RollingThreshold = 0.1
 	}
+	if c.RollingAlways {
+		c.RollingThreshold = 0
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
 	if c.StoreTimeout == 0 {
 		c.StoreTimeout = defaultStoreTimeout
 	}
@@ -205,10 +216,10 @@ func (c Config) withDefaults() Config {
 
 // warnInProduction says once per manager what the default store means where an environment variable in common use
 // says that the program is in production.
-func warnInProduction() {
+func warnInProduction(log *slog.Logger) {
 	for _, name := range []string{"GO_ENV", "APP_ENV", "FIBER_ENV"} {
 		if os.Getenv(name) == "production" {
-			slog.Warn("sess: sessions are kept in this process's memory: they end with it and no other process sees them; set Config.Store", "because", name+"=production")
+			log.Warn("sess: sessions are kept in this process's memory: they end with it and no other process sees them; set Config.Store", "because", name+"=production")
 			return
 		}
 	}

@@ -181,7 +181,7 @@ func TestNextSkipsTheMiddleware(t *testing.T) {
 
 func TestGenerateIDMakesTheIDs(t *testing.T) {
 	const id = "an-id-of-the-applications-making"
-	b := newSite(t, sess.Config{GenerateID: func() (string, error) { return id, nil }}).browser(t)
+	b := newSite(t, sess.Config{GenerateID: func(*fasthttp.RequestCtx) (string, error) { return id, nil }}).browser(t)
 	b.visit(func(s sess.Session) { sess.Set(s, "n", 1) })
 	if got := b.id(); got != id {
 		t.Errorf("got id %q, want %q", got, id)
@@ -266,7 +266,7 @@ func TestRule17TheMemoryStoreWarnsOnceInProduction(t *testing.T) {
 func TestATransportsTokenMayHoldAnIDWithDots(t *testing.T) {
 	site := newSite(t, sess.Config{
 		Transport:  sess.HeaderTransport("X-Session"),
-		GenerateID: func() (string, error) { return "an.id.with.dots.in.it", nil },
+		GenerateID: func(*fasthttp.RequestCtx) (string, error) { return "an.id.with.dots.in.it", nil },
 	})
 	b := site.browser(t)
 	token := b.visit(setN).header.Get("X-Session")

@@ -214,7 +214,10 @@ func TestAPanicInACallbackLeavesNothingLocked(t *testing.T) {
 				Valid:      func(*fasthttp.RequestCtx, sess.Session) bool { at("Valid"); return true },
 				BeforeSave: func(*fasthttp.RequestCtx, sess.Session) error { at("BeforeSave"); return nil },
 				TTLFunc:    func(sess.Session) time.Duration { at("TTLFunc"); return time.Hour },
-				GenerateID: func() (string, error) { at("GenerateID"); return strings.Repeat("g", 16+store.count()), nil },
+				GenerateID: func(*fasthttp.RequestCtx) (string, error) {
+					at("GenerateID")
+					return strings.Repeat("g", 16+store.count()), nil
+				},
 				ErrorHandler: func(_ *fasthttp.RequestCtx, err error) error {
 					at("ErrorHandler")
 					return err

@@ -277,8 +277,8 @@ func TestARequestThatTimedOutInItsLoadGoesNoFurther(t *testing.T) {
 	}
 }
 
-// closing reports whether a goroutine waits inside of a state's Close, for the lock that a load holds.
-func closing() bool { return waiting("sess.(*state).close", "sync.(*Mutex).Lock") }
+// closing reports whether a goroutine waits inside of a Close, for the lock that a load holds.
+func closing() bool { return waiting("guard.(*Guard).Close", "sync.(*Mutex).Lock") }
 
 // waiting reports whether a goroutine is inside of both functions.
 func waiting(caller, callee string) bool {

@@ -1,5 +1,14 @@
 package sess
 
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
 // Hooks are functions that hear what happens to sessions, for logs, metrics and alarms. A nil function costs nothing.
 //
 // They run on the request's goroutine, in the middle of it (Dropped for a handle whose request is over: on the goroutine
@@ -14,6 +23,10 @@ type Hooks struct {
 	Rejected    func(Event) // What the request presented gave no session; Event.Reason says why.
 	Expired     func(Event) // A record's own end had passed, though the store still held it.
 	StoreError  func(Event) // The store failed; Event.Err says how. The client hears only 503.
+
+	// Store hears of every call of the store: "get", "refresh", "set", "swap", "destroy", how long it took, and its error,
+	// where a miss is none. Reads that the store's memory answers are no calls.
+	Store func(op string, took time.Duration, err error)
 }
 
 // Event is what a hook is told. Its ID prints as a hash, see [ID]. Fields that do not apply are zero.
@@ -44,5 +57,155 @@ const (
 func emit(hook func(Event), e Event) {
 	if hook != nil {
 		hook(e)
+	}
+}
+
+func (m *Manager) drop(stripe uint32, e Event) {
+	m.tally.add(stripe, countDropped)
+	emit(m.config.Hooks.Dropped, e)
+}
+
+// timedStore tells Hooks.Store of every call of a store.
+type timedStore struct {
+	store     Store
+	swapper   Swapper
+	refresher Refresher
+	heard     func(op string, took time.Duration, err error)
+}
+
+func (t *timedStore) Get(ctx context.Context, id ID) (r *Record, err error) {
+	defer t.time("get", time.Now(), &err)
+	return t.store.Get(ctx, id)
+}
+
+func (t *timedStore) Refresh(ctx context.Context, id ID) (r *Record, err error) {
+	defer t.time("refresh", time.Now(), &err)
+	return t.refresher.Refresh(ctx, id)
+}
+
+func (t *timedStore) Set(ctx context.Context, id ID, r *Record, ttl time.Duration) (err error) {
+	defer t.time("set", time.Now(), &err)
+	return t.store.Set(ctx, id, r, ttl)
+}
+
+func (t *timedStore) Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (r *Record, err error) {
+	defer t.time("swap", time.Now(), &err)
+	return t.swapper.Swap(ctx, id, old, next, ttl)
+}
+
+func (t *timedStore) Destroy(ctx context.Context, id ID) (err error) {
+	defer t.time("destroy", time.Now(), &err)
+	return t.store.Destroy(ctx, id)
+}
+
+// time reports a call that began at since. A miss is no error.
+func (t *timedStore) time(op string, since time.Time, err *error) {
+	told := *err
+	if errors.Is(told, ErrNotFound) {
+		told = nil
+	}
+	t.heard(op, time.Since(since), told)
+}
+
+// journal writes to the log what an operator must hear of although no hook is set. Each kind of line is written at most
+// once a second, so that a failing store does not fill the disk as well.
+type journal struct {
+	logger *slog.Logger
+	last   sync.Map // of a kind of line: its time, *atomic.Int64 in Unix nanoseconds
+}
+
+// failing says that something failed, and of what operation.
+func (j *journal) failing(what, op string, err error) {
+	entry, _ := j.last.LoadOrStore(what+op, new(atomic.Int64))
+	last, now := entry.(*atomic.Int64), time.Now().UnixNano()
+	if before := last.Load(); now-before < int64(time.Second) || !last.CompareAndSwap(before, now) {
+		return
+	}
+	j.logger.Error("sess: "+what, "op", op, "err", err)
+}
+
+// once says something that is true for as long as the program runs.
+func (j *journal) once(what string, args ...any) {
+	if _, said := j.last.LoadOrStore(what, nil); !said {
+		j.logger.Warn("sess: "+what, args...)
+	}
+}
+
+// Stats are a manager's counts since it was made.
+type Stats struct {
+	Loaded        uint64 // Records found for a request.
+	Created       uint64 // Records stored under a new id, renewals included.
+	Saved         uint64 // Records changed.
+	Touched       uint64 // Records whose end was moved and nothing else.
+	Merged        uint64 // Saves that met a change made meanwhile and kept both.
+	Dropped       uint64 // Changes that were not stored, see Hooks.Dropped.
+	Destroyed     uint64 // Records removed by Destroy.
+	Regenerated   uint64 // Sessions that moved to a new id.
+	Rejected      uint64 // What requests presented and gave no session, bad signatures included.
+	BadSignatures uint64 // Rejected for want of a good signature.
+	Expired       uint64 // Records met after their own end.
+	StoreErrors   uint64 // Failed store operations, conflicts included.
+	Conflicts     uint64 // Saves given up because the session kept changing until the deadline.
+}
+
+// counter is one field of Stats, by place.
+type counter int
+
+const (
+	countLoaded counter = iota
+	countCreated
+	countSaved
+	countTouched
+	countMerged
+	countDropped
+	countDestroyed
+	countRegenerated
+	countRejected
+	countExpired
+	countStoreErrors
+	countSignatures
+	countConflicts
+	counters
+)
+
+// tally counts without making the cores fight for one cache line: each pooled state keeps to one stripe, and the pool
+// hands states out by core.
+type tally struct {
+	next    atomic.Uint32
+	stripes [16]struct {
+		n [counters]atomic.Uint64
+		_ [128 - 8*(counters%16)]byte
+	}
+}
+
+// stripe gives a new state its place.
+func (t *tally) stripe() uint32 { return t.next.Add(1) % uint32(len(t.stripes)) }
+
+func (t *tally) add(stripe uint32, c counter) { t.stripes[stripe].n[c].Add(1) }
+
+func (t *tally) sum(c counter) (n uint64) {
+	for i := range t.stripes {
+		n += t.stripes[i].n[c].Load()
+	}
+	return n
+}
+
+// Stats returns the counts of this moment. It may be called at any time.
+func (m *Manager) Stats() Stats {
+	t := &m.tally
+	return Stats{
+		Loaded:        t.sum(countLoaded),
+		Created:       t.sum(countCreated),
+		Saved:         t.sum(countSaved),
+		Touched:       t.sum(countTouched),
+		Merged:        t.sum(countMerged),
+		Dropped:       t.sum(countDropped),
+		Destroyed:     t.sum(countDestroyed),
+		Regenerated:   t.sum(countRegenerated),
+		Rejected:      t.sum(countRejected),
+		Expired:       t.sum(countExpired),
+		StoreErrors:   t.sum(countStoreErrors),
+		BadSignatures: t.sum(countSignatures),
+		Conflicts:     t.sum(countConflicts),
 	}
 }

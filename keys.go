@@ -1,6 +1,7 @@
 package sess
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -14,8 +15,9 @@ type Key sign.Key
 // Keys returns a key of each secret, for Config.Keys: the first signs, all verify. They sign with HMAC-SHA-256, or
 // with HMAC-SHA-1 if Config.Koa is set, as a Koa application does whose app.keys is a list of strings.
 //
-// To rotate, put a new secret in front, and drop the last when the sessions that it signed have ended. A secret
-// should be 32 random bytes or more; each node needs the same list.
+// To rotate on several nodes, add the new secret behind the others on every node, then move it to the front on every node,
+// then drop the old one when [Manager.Verified] of it stands still. In one step a node that has the new secret signs what
+// another does not know yet, which logs people out. A secret should be 32 random bytes or more.
 func Keys[T string | []byte](secrets ...T) []Key {
 	keys := make([]Key, 0, len(secrets))
 	for _, k := range sign.Keys(secrets...) {
@@ -45,6 +47,35 @@ func (k Key) LogValue() slog.Value { return sign.Key(k).LogValue() }
 
 // MarshalText returns "sess.Key": a Config that is written out as JSON shows no secret. It cannot be read back.
 func (k Key) MarshalText() ([]byte, error) { return sign.Key(k).MarshalText() }
+
+// SetKeys replaces Config.Keys while requests are served: the first signs, all verify. A request under way keeps the keys
+// that it began with. A cookie or a token of a key that is gone is refused; a cookie of a key other than the first is signed
+// anew when its session is found. An error says what is wrong with keys, and then the old ones stay. It is safe for
+// concurrent use.
+func (m *Manager) SetKeys(keys ...Key) error {
+	switch {
+	case m.ring == nil:
+		return errors.New("sess: SetKeys: Config.Cookie.DangerouslyUnsigned is set; want signed cookies")
+	case len(keys) == 0:
+		return errors.New("sess: SetKeys: no keys; want one or more")
+	}
+	k := signKeys(keys)
+	if errs := sign.ValidateKeys("SetKeys", k, m.config.DangerouslyShortKeys); errs != nil {
+		return errors.Join(errs...)
+	}
+	m.ring.SetKeys(k)
+	return nil
+}
+
+// Verified returns how many requests have presented an id that was signed by the key of index key in the present list,
+// since that key came into the list. It is 0 for an index without a key. When the count of an old key stands still for as
+// long as sessions live, nobody needs that key any more.
+func (m *Manager) Verified(key int) uint64 {
+	if m.ring == nil {
+		return 0
+	}
+	return m.ring.Verified(key)
+}
 
 // signKeys returns keys as the signer takes them.
 func signKeys(keys []Key) []sign.Key {

@@ -62,7 +62,7 @@ func TestASessionEndsWhenItsSettingsSay(t *testing.T) {
 		{name: "its own Expires before its MaxAge", do: own(t, func() sess.Cookie {
 			return sess.Cookie{Expires: time.Now().Add(time.Hour), MaxAge: time.Minute}
 		}), want: time.Hour, maxAge: 3600},
-		{name: "its own MaxAge, but TTL", config: sess.Config{TTL: time.Minute}, do: own(t, func() sess.Cookie { return sess.Cookie{MaxAge: time.Hour} }), want: time.Minute, maxAge: 60},
+		{name: "its own MaxAge, but TTL", config: sess.Config{TTL: time.Minute}, do: own(t, func() sess.Cookie { return sess.Cookie{MaxAge: time.Second} }), want: time.Minute, maxAge: 60},
 		{name: "its own Expires, but TTLFunc", config: sess.Config{TTLFunc: always(time.Minute)}, do: own(t, func() sess.Cookie {
 			return sess.Cookie{Expires: time.Now().Add(time.Hour)}
 		}), want: time.Minute, maxAge: 60},
@@ -175,7 +175,6 @@ func TestRollingRenewsRecordAndCookieOnceItsThresholdHasPassed(t *testing.T) {
 	}{
 		{"a tenth by default", sess.Config{Rolling: true, Cookie: cookie}, 6 * time.Minute},
 		{"half", sess.Config{Rolling: true, RollingThreshold: 0.5, Cookie: cookie}, 30 * time.Minute},
-		{"always", sess.Config{Rolling: true, RollingAlways: true, Cookie: cookie}, time.Millisecond},
 		{"deferred", sess.Config{Rolling: true, Cookie: cookie, Defer: true}, 6 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -344,4 +343,33 @@ func TestARecordWithoutRoomForItsEndIsRenewedAllTheSame(t *testing.T) {
 		time.Sleep(61 * time.Minute)
 		wantReply(t, "an hour after the last use", c.get("/user"), 200, "")
 	})
+}
+
+// A browser that is told of each renewal would otherwise miss one that falls into the millisecond of a save.
+func TestRollingAlwaysRenewsOnEveryRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site := newSite(t, sess.Config{Rolling: true, RollingAlways: true, Cookie: sess.Cookie{MaxAge: time.Hour}})
+		b := site.browser(t)
+		b.visit(setN)
+		for range 3 {
+			b.visit(func(s sess.Session) { s.Keys() }).wantCookies(t, "in the same millisecond")
+			time.Sleep(time.Millisecond)
+			b.visit(func(s sess.Session) { s.Keys() }).wantCookies(t, "a millisecond later")
+		}
+	})
+}
+
+func TestACookieThatWouldOutliveItsSessionIsRefused(t *testing.T) {
+	for name, config := range map[string]sess.Config{"TTL": {TTL: 30 * time.Minute}, "Lifetime": {Lifetime: 30 * time.Minute}} {
+		newSite(t, config).browser(t).visit(func(s sess.Session) {
+			for _, c := range []sess.Cookie{{MaxAge: time.Hour}, {Expires: time.Now().Add(time.Hour)}} {
+				if err := s.SetCookie(c); err == nil || !strings.Contains(fmt.Sprintf("%+v", err), "Config."+name) {
+					t.Errorf("%s of 30 minutes, cookie of an hour: got %+v, want an error that names Config.%s", name, err, name)
+				}
+			}
+			if err := s.SetCookie(sess.Cookie{MaxAge: 20 * time.Minute}); err != nil {
+				t.Errorf("%s of 30 minutes, cookie of 20: got %+v, want no error", name, err)
+			}
+		})
+	}
 }

@@ -5,193 +5,241 @@ import (
 	"errors"
 	"time"
 
+	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 )
 
-// begin loads the session that the request presents, unless deferred. It holds mu meanwhile: a handle that somebody
-// outside of the frame has got waits for what was found, and so does the reset of the request, whose values the store
-// may look at through its context.
-func (st *state) begin() error {
-	if !st.signed || st.m.config.Defer {
-		return nil
+// present finds the ids that the request carries with a valid signature.
+func (r *request) present() bool {
+	m := r.m
+	if t := m.config.Transport; t != nil {
+		return r.presentToken(t.Read(r.ctx))
 	}
-	st.lock()
-	defer st.mu.Unlock()
-	if err := st.load(); err != nil {
-		return err
+	signed := m.cookies.Find(&r.jar, &r.ctx.Request.Header)
+	if !signed && r.jar.Some() {
+		r.reject(Event{Reason: ReasonSignature})
 	}
-	if st.is(lifeReset) { // Next on a *fiber.Ctx that is another request's by now would run that one's handlers.
-		return ErrReleased
-	}
-	return nil
-}
-
-// present finds the id that the request carries with a valid signature.
-func (st *state) present() bool {
-	m := st.m
-	if m.config.Transport != nil {
-		return st.presentToken(m.config.Transport.Read(st.ctx))
-	}
-	jar := &st.jar
-	st.signed = m.cookies.Find(jar, &st.ctx.Request.Header)
-	if !st.signed && jar.Some() {
-		st.reject(Event{Reason: ReasonSignature})
-	}
-	return st.signed
+	return signed
 }
 
 // presentToken is present for a Transport's token.
-func (st *state) presentToken(token []byte) bool {
+func (r *request) presentToken(token []byte) bool {
 	if len(token) == 0 {
 		return false
 	}
 	text, sig := token, []byte(nil)
-	if st.m.ring != nil {
+	if r.m.ring != nil {
 		text, sig = cutToken(token)
 	}
-	ok := st.jar.Take(text, sig, st.m.ring)
+	ok := r.jar.Take(text, sig, r.m.ring)
 	if !ok {
-		st.reject(Event{Reason: ReasonSignature})
+		r.reject(Event{Reason: ReasonSignature})
 	}
-	st.signed = ok
 	return ok
 }
 
-// presented is the id that the request has brought, if st.signed.
-func (st *state) presented() *ident.ID { return st.jar.ID() }
+// presented is the id that the request has brought, if r.signed: the one that was looked up last.
+func (r *request) presented() *ident.ID { return r.jar.ID() }
 
-// load looks the presented id up, once. A failing store is the error, here and in every later look. Whatever is not a
-// live session leaves the state as that of a new one.
-func (st *state) load() error {
-	if st.loaded {
-		return st.loadErr
+// begin loads the session that the request presents, unless deferred. It holds the lock meanwhile: a handle outside of the
+// frame waits for what is found, and so does the reset of the request, whose values the store may look at through its
+// context.
+func (r *request) begin() error {
+	if !r.signed || r.m.config.Defer {
+		return nil
 	}
-	st.loaded = true
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	if err := r.load(); err != nil {
+		return err
+	}
+	if r.guard.Taken() { // Next on a *fiber.Ctx that another request may own already would run that one's handlers.
+		return &Error{Op: "load", Err: ErrReleased}
+	}
+	return nil
+}
+
+// load looks the presented ids up, once. A failing store is the error, here and in every later look. Whatever is not a
+// live session leaves the request with a new one.
+func (r *request) load() error { return r.loadFrom(false) }
+
+// loadFrom is load, past a cache if fresh.
+func (r *request) loadFrom(fresh bool) error {
+	if r.loaded {
+		return r.loadErr
+	}
+	r.loaded = true
 	done := false
 	defer func() {
 		if !done {
-			st.loadErr = &Error{Op: "load", Err: &handlerError{errPanicked}}
+			r.loadErr = &Error{Op: "load", Err: &ownError{errPanicked}}
 		}
 	}()
-	st.loadErr = st.fetch((*state).get)
-	if st.loadErr == nil {
-		st.validate()
+	r.loadErr = r.search(fresh)
+	if r.loadErr == nil {
+		r.validate()
 	}
 	done = true
-	return st.loadErr
+	return r.loadErr
 }
 
 // errPanicked is why a session cannot be used whose load panicked, in a store, a hook or Config.Valid.
 var errPanicked = errors.New("sess: the load of the session panicked")
 
-// lookUp is load with mu held, which it lets go of unless the session was loaded; also where the load panics.
-func (st *state) lookUp() (ok bool) {
+// lookUp is load with the lock held, which it lets go of unless the session was loaded; also where the load panics.
+func (r *request) lookUp() (ok bool) {
 	defer func() {
 		if !ok {
-			st.mu.Unlock()
+			r.guard.Unlock()
 		}
 	}()
-	return st.load() == nil
+	return r.load() == nil
 }
 
-// validate asks Config.Valid about the session that was loaded.
-func (st *state) validate() {
-	valid := st.m.config.Valid
-	if valid == nil || st.record == nil {
-		return
-	}
-	ok := false
-	st.call(func(s Session) { ok = valid(st.ctx, s) })
-	if !ok {
-		st.reject(Event{ID: ID(st.id), Reason: ReasonInvalid})
-		st.forget()
-	}
-}
-
-// forget makes the session a new one; the record in the store stays, and so do the changes. A cookie that an earlier
-// Save owes is not sent.
-func (st *state) forget() {
-	st.id, st.record, st.created = ident.ID{}, nil, 0
-	if st.due == dueCookie {
-		st.due = dueNothing
-	}
-}
-
-// fetch reads the presented id with get and takes what it finds, if that is a live session.
-func (st *state) fetch(get func(*state, *ident.ID) (*record.Record, error)) error {
-	r, err := get(st, st.presented())
-	switch {
-	case err != nil:
-		return st.unread(err)
-	case r.Size() > st.m.config.MaxRecordBytes:
-		st.refuse(ReasonCorrupt, record.ErrCorrupt)
-		return nil
-	case st.m.over(r, st.at):
-		st.expired()
-		return nil
-	case r.Renewed():
-		st.renewed = true
-		st.refuse(ReasonRenewed, nil)
-		return nil
-	}
-	st.count(countLoaded)
-	st.id, st.record, st.created = *st.presented(), r, r.CreatedMS()
-	if st.arrived == nil {
-		st.arrived = r
-	}
-	if st.created == 0 { // Koa drops what it does not know.
-		st.created = st.at.UnixMilli()
+// search looks at the presented ids in the order of the header until one is that of a live session: a dead cookie of
+// another path or domain must not hide the live one. A tombstone ends the search, since a request under way with an id that
+// was just renewed must not be served as another session's; so does a failing store.
+func (r *request) search(fresh bool) error {
+	ctx, cancel := context.Context(nil), noCancel
+	defer func() { cancel() }()
+	for ok := true; ok; ok = r.jar.Next() {
+		found, known := (*record.Record)(nil), false
+		if !fresh {
+			found, known = r.m.shelf.peek(r.presented(), r.clock())
+		}
+		if !known {
+			if ctx == nil { // Only now: to make it costs two allocations.
+				ctx, cancel = r.m.deadline(r.parent())
+			}
+			var err error
+			if found, err = r.m.shelf.read(ctx, r.presented(), fresh); err != nil {
+				if err = r.unread(err); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		if r.take(found) {
+			return nil
+		}
 	}
 	return nil
+}
+
+// clock is the time to read at. The request may be old already, and what a cache promises is about the present.
+func (r *request) clock() time.Time {
+	if r.m.config.Defer || !r.m.shelf.local {
+		return time.Now()
+	}
+	return r.at
+}
+
+// take makes the session of what was found under the presented id. It reports whether the search is over.
+func (r *request) take(found *record.Record) (done bool) {
+	switch {
+	case found.Size() > r.m.config.MaxRecordBytes:
+		r.refuse(ReasonCorrupt, record.ErrCorrupt)
+		return false
+	case draft.Over(found, r.at, r.m.config.Lifetime):
+		r.count(countExpired)
+		emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.presented())})
+		return false
+	case !found.Live():
+		r.renewed = true
+		r.refuse(ReasonRenewed, nil)
+		return true
+	}
+	r.count(countLoaded)
+	r.id, r.created = *r.presented(), found.CreatedMS()
+	r.draft.Rebase(found)
+	if r.arrived == nil {
+		r.arrived = found
+	}
+	if r.created == 0 { // Koa drops what it does not know.
+		r.created = r.at.UnixMilli()
+	}
+	return true
 }
 
 // unread tells what became of a read that brought no record. It returns an error if the store failed.
-func (st *state) unread(err error) error {
+func (r *request) unread(err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
-		st.refuse(ReasonUnknown, nil)
+		r.refuse(ReasonUnknown, nil)
 	case errors.Is(err, record.ErrCorrupt):
-		st.refuse(ReasonCorrupt, err)
+		r.refuse(ReasonCorrupt, err)
 	default:
-		return st.storeError("load", *st.presented(), err)
+		return r.storeError("load", *r.presented(), err)
 	}
 	return nil
 }
 
-// refuse is reject for the presented id.
-func (st *state) refuse(reason Reason, err error) {
-	st.reject(Event{ID: ID(*st.presented()), Reason: reason, Err: err})
+// validate asks Config.Valid about the session that was loaded.
+func (r *request) validate() {
+	valid := r.m.config.Valid
+	if valid == nil || r.draft.Base() == nil {
+		return
+	}
+	ok := false
+	r.call(func(s Session) { ok = valid(r.ctx, s) })
+	if !ok {
+		r.reject(Event{ID: ID(r.id), Reason: ReasonInvalid})
+		r.forget()
+	}
 }
 
-// expired tells that the presented session's own end has passed.
-func (st *state) expired() {
-	st.count(countExpired)
-	emit(st.m.config.Hooks.Expired, Event{ID: ID(*st.presented())})
-}
-
-// get asks the store, its memory first.
-func (st *state) get(id *ident.ID) (*record.Record, error) {
-	m := st.m
-	at := st.at
-	if m.config.Defer { // The request may be old by now, and a cache's promise is about the present.
-		at = time.Now()
+// refresh reads the session past the caches. What was written stays, unless the session has ended.
+func (r *request) refresh() error {
+	base := r.draft.Base()
+	switch {
+	case r.ended:
+		return ErrEnded
+	case !r.loaded:
+		return r.loadFrom(true)
+	case r.loadErr != nil:
+		return r.loadErr
+	case base == nil || r.fate != draft.Keep || !r.signed || r.id != *r.presented():
+		return nil // Not the session that was presented: no other request has seen it.
 	}
-	if r, ok := m.store.peek(id, at); ok {
-		return r, nil
-	}
-	if m.store.local {
-		return m.store.get(context.Background(), id)
-	}
-	ctx, cancel := m.deadline(st.parent())
+	ctx, cancel := r.m.deadline(r.parent())
 	defer cancel()
-	return m.store.get(ctx, id)
+	found, err := r.m.shelf.read(ctx, &r.id, true)
+	switch {
+	case errors.Is(err, ErrNotFound), err == nil && draft.Over(found, time.Now(), r.m.config.Lifetime):
+		return r.die(ReasonGone)
+	case errors.Is(err, record.ErrCorrupt), err == nil && found.Size() > r.m.config.MaxRecordBytes:
+		return r.die(ReasonCorrupt)
+	case err != nil:
+		r.loadErr = r.storeError("refresh", r.id, err)
+		return r.loadErr
+	case !found.Live():
+		return r.die(ReasonRenewed)
+	}
+	r.draft.Rebase(found)
+	return nil
 }
 
-// parent is what the deadlines of a load derive from.
-func (st *state) parent() context.Context {
-	if st.base == nil {
-		return context.Background()
+// die notes that the session ended, or that another request renewed it. The handle is dead from then on: the values are
+// gone, and writes are refused, since what was written was meant for that session.
+func (r *request) die(reason Reason) error {
+	if r.dirty() {
+		r.drop(Event{ID: ID(r.id), Reason: reason})
 	}
-	return st.base
+	r.ended, r.forced, r.fate = true, false, draft.Keep
+	r.leaving, r.left = ident.ID{}, nil
+	r.forget()
+	r.draft.Drop()
+	r.ownCookie = false
+	return ErrEnded
+}
+
+// forget makes the session a new one; the record in the store stays, and so do the changes. The cookie that an earlier Save
+// owes is not sent.
+func (r *request) forget() {
+	r.id, r.created = ident.ID{}, 0
+	r.draft.Rebase(nil)
+	if r.debt.kind == dueCookie {
+		r.debt = debt{}
+	}
 }

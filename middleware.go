@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
-	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/ident"
-	"github.com/fibersess/sess/internal/record"
 	"github.com/fibersess/sess/internal/sign"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -36,18 +36,20 @@ func New(config ...Config) fiber.Handler {
 
 // Manager runs the sessions of one cookie: it is what a Config becomes. It is safe for concurrent use.
 type Manager struct {
-	config Config // defaults filled in; not written after NewManager
-	store  shelf
+	config *Config // defaults filled in; not written after NewManager
+	shelf  shelf
 
 	ring    *sign.Keyring // nil: unsigned
 	ids     ident.Source
 	cookies *cookies.Writer
 	cookie  cookies.Cookie // as the config has it
 	field   string         // the request header that carries the session
+	carrier string         // what carries it: a cookie's name, or a header's behind a colon
 
-	states sync.Pool // *state
-	locks  commitLocks
-	tally  tally
+	requests sync.Pool // *request
+	outside  *ticket   // of every request that the middleware has nothing to do with
+	journal  journal
+	tally    tally
 }
 
 // NewManager checks config and returns its Manager. The error holds every mistake at once, see [Config.Validate].
@@ -56,44 +58,72 @@ func NewManager(config Config) (*Manager, error) {
 		return nil, err
 	}
 	c := config.withDefaults()
-	m := &Manager{config: c, store: newShelf(c.Store)}
+	m := &Manager{config: &c, outside: &ticket{}, journal: journal{logger: c.Logger}}
+	m.shelf.init(c.Store, c.StoreTimeout, c.Hooks.Store)
 	if !c.Cookie.DangerouslyUnsigned {
 		m.ring = sign.NewKeyring(signKeys(c.Keys), c.Cookie.Name, c.Koa)
 	}
 	m.cookie = cookies.Cookie(c.Cookie)
 	m.cookies = cookies.NewWriter(&m.cookie, m.ring)
-	m.field = "Cookie"
+	m.field, m.carrier = "Cookie", c.Cookie.Name
 	if c.Transport != nil {
 		m.field = c.Transport.Field()
+		m.carrier = ":" + strings.ToLower(m.field)
 	}
-	m.states.New = func() any { return newState(m) }
-	m.locks.init()
+	m.requests.New = func() any { return newRequest(m) }
 	return m, nil
+}
+
+// Request says what only the framework knows of a request. Both methods are called on the request's goroutine, and not
+// after next has returned.
+type Request interface {
+	// Context is the parent of the deadlines at the store.
+	Context() context.Context
+
+	// Secure reports whether the client speaks TLS with this process, or with a proxy that is trusted to say so.
+	Secure() bool
+}
+
+// Run is the whole of a request, for any framework on fasthttp: it loads the session that ctx presents, runs next, saves
+// the session, and puts the cookie into the response of ctx. in is nil where fasthttp knows all. The error is next's, or
+// what Config.ErrorHandler made of the session layer's own, an [*Error]: answer it with its status and no more.
+//
+// Where the middleware has nothing to do it runs next and nothing else: outside of Cookie.Path, and where it already runs
+// in this request (registered twice, a mounted app, a restarted routing), or another Manager of the same cookie name does.
+func (m *Manager) Run(ctx *fasthttp.RequestCtx, in Request, next func() error) error {
+	r := m.enter(ctx, in)
+	if r == nil {
+		return next()
+	}
+	defer r.leave()
+	if err := r.begin(); err != nil {
+		return r.fail(err)
+	}
+	if err := next(); err != nil {
+		r.commitBehind()
+		return answerable(err)
+	}
+	return r.fail(r.commit())
 }
 
 // Handle is the middleware for Fiber: app.Use(m.Handle).
 func (m *Manager) Handle(c *fiber.Ctx) error {
 	if m.config.Next != nil && m.config.Next(c) {
+		m.pass(c.Context())
 		return c.Next()
 	}
-	ctx := c.Context()
-	st := m.acquire(ctx, c)
-	if st == nil {
-		return c.Next()
-	}
-	defer st.leave()
+	return m.Run(c.Context(), (*fiberRequest)(c), c.Next)
+}
 
-	if err := st.begin(); err != nil {
-		return st.fail(err)
-	}
-	if err := c.Next(); err != nil {
-		st.commitAfter()
-		return err
-	}
-	if err := st.commit(); err != nil {
-		return st.fail(err)
-	}
-	return nil
+// fiberRequest is what Fiber knows of a request.
+type fiberRequest fiber.Ctx
+
+func (f *fiberRequest) Context() context.Context { return (*fiber.Ctx)(f).UserContext() }
+
+// Secure goes by a proxy's word where the app checks which proxies it trusts. With no such check anybody could say so.
+func (f *fiberRequest) Secure() bool {
+	c := (*fiber.Ctx)(f)
+	return c.App().Config().EnableTrustedProxyCheck && c.IsProxyTrusted() && c.Protocol() == "https"
 }
 
 // Wrap is the middleware for plain fasthttp. It panics if Config.Next is set, which wants a Fiber context: choose the
@@ -103,7 +133,11 @@ func (m *Manager) Wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 		panic("sess: Wrap: Config.Next is set, and wants a Fiber context; choose the handler before Wrap")
 	}
 	return func(ctx *fasthttp.RequestCtx) {
-		if err := m.wrapped(ctx, next); err != nil {
+		err := m.Run(ctx, nil, func() error {
+			next(ctx)
+			return nil
+		})
+		if err != nil && ctx.LastTimeoutErrorResponse() == nil { // Behind a timeout the response is the timeout's.
 			status := statusOf(err) // Not with ctx.Error, which would take away what the session owes the client.
 			ctx.Response.ResetBody()
 			ctx.SetStatusCode(status)
@@ -111,25 +145,6 @@ func (m *Manager) Wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 			ctx.SetBodyString(http.StatusText(status))
 		}
 	}
-}
-
-// wrapped is Handle without Fiber.
-func (m *Manager) wrapped(ctx *fasthttp.RequestCtx, next fasthttp.RequestHandler) error {
-	st := m.acquire(ctx, nil)
-	if st == nil {
-		next(ctx)
-		return nil
-	}
-	defer st.leave()
-
-	if err := st.begin(); err != nil {
-		return st.fail(err)
-	}
-	next(ctx)
-	if err := st.commit(); err != nil {
-		return st.fail(err)
-	}
-	return nil
 }
 
 // From returns the session of a Fiber request. It does no I/O and cannot fail: where no session middleware runs it
@@ -141,69 +156,86 @@ func From(c *fiber.Ctx) Session { return FromRequest(c.Context()) }
 
 // FromRequest is [From] for plain fasthttp.
 func FromRequest(ctx *fasthttp.RequestCtx) Session {
-	innermost, _ := ctx.UserValue(frameKey{}).(*state)
-	for st := innermost; st != nil; st = st.outer {
-		if st.is(lifeFrame) {
-			return st.session()
+	innermost, ok := ctx.UserValue(frameKey{}).(*ticket)
+	if !ok {
+		missing.Do(func() {
+			slog.Error("sess: From found no session middleware in this request; register it before the handler: app.Use(sess.New())")
+		})
+	}
+	for t := innermost; t != nil; t = t.outer {
+		if t.framed() {
+			return t.session()
 		}
 	}
 	return innermost.session()
 }
 
+// missing says once per process that a handler asked for a session where no middleware runs: whatever it writes is lost,
+// and nothing else would tell.
+var missing sync.Once
+
 // From returns this manager's session of a Fiber request, see [From].
 func (m *Manager) From(c *fiber.Ctx) Session { return m.FromRequest(c.Context()) }
 
-// FromRequest returns this manager's session of a fasthttp request, see [From].
+// FromRequest returns this manager's session of a fasthttp request, see [From]. Of two managers with one cookie name the
+// inner one does nothing, and its session is the outer one's.
 func (m *Manager) FromRequest(ctx *fasthttp.RequestCtx) Session {
-	return m.find(ctx).session()
+	t, _ := ctx.UserValue(frameKey{}).(*ticket)
+	for t != nil && (t.r == nil || t.r.m.carrier != m.carrier) {
+		t = t.outer
+	}
+	return t.session()
 }
 
 // Strict is a handler for routes that must not be served from a cached session: it reads the session again from the
-// server of the store, and answers 503 if it cannot.
+// server of the store, and answers 503 if it cannot. If the session has ended its handler sees none.
 //
 //	app.Get("/admin", sess.Strict, admin)
 func Strict(c *fiber.Ctx) error {
 	s := From(c)
-	if err := s.Refresh(); err != nil && s.st != nil {
-		return s.st.m.fail(c.Context(), err)
+	if err := s.Refresh(); err != nil && s.t != nil && !errors.Is(err, ErrEnded) {
+		return s.t.r.m.fail(c.Context(), err)
 	}
 	return c.Next()
 }
 
-// frameKey is where a request keeps its innermost state.
+// frameKey is where a request keeps its innermost ticket.
 type frameKey struct{}
 
-// find returns this manager's state in the request, nil if there is none.
-func (m *Manager) find(ctx *fasthttp.RequestCtx) *state {
-	st, _ := ctx.UserValue(frameKey{}).(*state)
-	for st != nil && st.m != m {
-		st = st.outer
-	}
-	return st
-}
-
-// acquire binds a pooled state to the request. It returns nil where the middleware has nothing to do: outside of
-// Cookie.Path, and when it already runs in this request (registered twice, a mounted app, a restarted routing).
-func (m *Manager) acquire(ctx *fasthttp.RequestCtx, c *fiber.Ctx) *state {
+// enter binds a pooled request to ctx. It returns nil where the middleware has nothing to do.
+func (m *Manager) enter(ctx *fasthttp.RequestCtx, in Request) *request {
 	if path := m.config.Cookie.Path; path != "/" && !cookies.PathMatch(path, ctx.Request.URI().PathOriginal()) {
+		m.pass(ctx)
 		return nil
 	}
-	outer, _ := ctx.UserValue(frameKey{}).(*state)
+	outer, _ := ctx.UserValue(frameKey{}).(*ticket)
 	running := false
-	for st := outer; st != nil; st = st.outer {
-		if st.m == m && st.is(lifeFrame) {
+	for t := outer; t != nil; t = t.outer {
+		if !t.framed() {
+			continue
+		}
+		if t.r.m.carrier == m.carrier {
+			if t.r.m != m {
+				m.journal.once("two managers of one cookie name in one request; the inner one does nothing: share one, or give each its Cookie.Name", "name", m.cookie.Name)
+			}
 			return nil
 		}
-		running = running || st.is(lifeFrame)
+		running = true
 	}
-	if outer != nil && !running { // A RequestCtx used again without a reset: what it holds belongs to the past.
-		outer.Close()
+	if outer != nil && outer.r != nil && !running { // A RequestCtx used again without a reset: what it holds belongs to the past.
+		_ = outer.Close()
 		outer = nil
 	}
-	st := m.states.Get().(*state)
-	st.bind(ctx, c, outer)
-	ctx.SetUserValue(frameKey{}, st)
-	return st
+	r := m.requests.Get().(*request)
+	ctx.SetUserValue(frameKey{}, r.bind(ctx, in, outer))
+	return r
+}
+
+// pass notes that the middleware was here and has nothing to do: From finds the inert session, and says nothing.
+func (m *Manager) pass(ctx *fasthttp.RequestCtx) {
+	if ctx.UserValue(frameKey{}) == nil {
+		ctx.SetUserValue(frameKey{}, m.outside)
+	}
 }
 
 // fail hands an error of the session layer to the ErrorHandler, or on.
@@ -214,62 +246,12 @@ func (m *Manager) fail(ctx *fasthttp.RequestCtx, err error) error {
 	return err
 }
 
-// Error is how the session layer fails a request. Its text is that of the HTTP status alone, since Fiber's default
-// ErrorHandler sends it to the client: 503 if the store failed, else 500. The cause is for errors.Is and errors.As.
-type Error struct {
-	Op  string // "load", "save", "destroy", "regenerate", "take", "refresh"
-	Err error  // what went wrong
-}
-
-func (e *Error) Error() string { return http.StatusText(e.status()) }
-
-// Unwrap gives the cause, and the fiber.Error that makes Fiber answer with the status.
-func (e *Error) Unwrap() []error {
-	if e.status() == http.StatusServiceUnavailable {
-		return []error{fiber.ErrServiceUnavailable, e.Err}
-	}
-	return []error{fiber.ErrInternalServerError, e.Err}
-}
-
-// status tells the store's failures, which pass, from the program's, which do not.
-func (e *Error) status() int {
-	var own *handlerError
-	switch {
-	case errors.As(e.Err, &own), errors.Is(e.Err, record.ErrTooLarge), errors.Is(e.Err, ErrReserved), errors.Is(e.Err, ErrCommitted),
-		errors.Is(e.Err, ErrUnsupported), errors.Is(e.Err, ErrReleased):
-		return http.StatusInternalServerError
-	}
-	return http.StatusServiceUnavailable
-}
-
-// handlerError marks a failure of the application's own making.
-type handlerError struct{ error }
-
-func (e *handlerError) Unwrap() error { return e.error }
-
-// statusOf returns the HTTP status for what an ErrorHandler returned.
-func statusOf(err error) int {
-	var fe *fiber.Error
-	if errors.As(err, &fe) {
-		return fe.Code
-	}
-	return http.StatusInternalServerError
-}
-
 // deadline returns a context for one phase at the store. A store without I/O needs none.
 func (m *Manager) deadline(parent context.Context) (context.Context, context.CancelFunc) {
-	if m.store.local {
+	if m.shelf.local {
 		return context.Background(), noCancel
 	}
 	return context.WithTimeout(parent, m.config.StoreTimeout)
 }
 
 func noCancel() {}
-
-// now is the request's time: fasthttp took it when the request came in. A RequestCtx made by hand has none.
-func now(ctx *fasthttp.RequestCtx) time.Time {
-	if t := ctx.Time(); !t.IsZero() {
-		return t
-	}
-	return time.Now()
-}

@@ -304,7 +304,7 @@ func TestASaveUnderAResetSaysThatItDidNothing(t *testing.T) {
 		defer close(reset)
 		ctx.ResetUserValues()
 	}()
-	for !waiting("sess.(*state).close", "sync.(*Cond).Wait") {
+	for !waiting("guard.(*Guard).Close", "sync.(*Cond).Wait") {
 		runtime.Gosched()
 	}
 	close(held.proceed)

@@ -156,7 +156,7 @@ func TestADestroyedSessionStaysGone(t *testing.T) {
 				wantReply(t, "the logout", c.get("/logout"), 200, "")
 				close(held.proceed)
 				r := <-answer
-				wantReply(t, "the request that came too late", r, 200, "")
+				wantToldThatItEnded(t, act, r)
 				wantNoCookie(t, "the request that came too late", r)
 				wantLive(t, store, c, 0)
 			})
@@ -193,6 +193,27 @@ func TestALogoutThatLoadedBeforeAnotherSavedEndsTheSession(t *testing.T) {
 	}
 }
 
+// wantToldThatItEnded checks the reply of a late act to a session that has ended: an act that asks what became of it hears
+// of that, and answers 401.
+func wantToldThatItEnded(t *testing.T, act string, r response) {
+	t.Helper()
+	if act == "save" || act == "take" {
+		wantReply(t, act+" of a session that has ended", r, 401, "Unauthorized")
+		return
+	}
+	wantReply(t, act+" of a session that has ended", r, 200, "")
+}
+
+// wantDoneOrEnded checks the reply of an act that may have come before the end or behind it.
+func wantDoneOrEnded(t *testing.T, act string, r response) {
+	t.Helper()
+	if r.status == 401 {
+		wantToldThatItEnded(t, act, r)
+		return
+	}
+	wantReply(t, act, r, 200, "")
+}
+
 func TestLogoutWinsInEveryOrder(t *testing.T) {
 	for act := range lateActs {
 		t.Run(act, func(t *testing.T) {
@@ -203,7 +224,7 @@ func TestLogoutWinsInEveryOrder(t *testing.T) {
 				time.Sleep(time.Minute)
 				a, b := c.twin(), c.twin()
 				run(store,
-					func() { wantReply(t, act, a.get("/"+act+"?as=a"), 200, "") },
+					func() { wantDoneOrEnded(t, act, a.get("/"+act+"?as=a")) },
 					func() { wantReply(t, "logout", b.get("/logout?as=b"), 200, "") })
 				for _, id := range store.stored() { // A request that came after the logout has begun a session of its own.
 					one := c.holding(id.Value())
@@ -254,7 +275,11 @@ func TestARenewedIDCannotOverwriteTheNewCookie(t *testing.T) {
 			if len(rejected) != 1 || rejected[0] != sess.ReasonRenewed {
 				t.Errorf("the old id: rejected for %q, want once, as renewed", rejected)
 			}
-			wantReply(t, "a request with the old id", r, 200, "")
+			if act == "save" {
+				wantToldThatItEnded(t, act, r)
+			} else {
+				wantReply(t, "a request with the old id", r, 200, "")
+			}
 			wantNoCookie(t, "a request with the old id", r)
 			wantReply(t, "the new session", c.get("/user"), 200, "ann")
 			if writes := act != "touch" && act != "take"; writes != (dropped == 1) {
@@ -278,7 +303,7 @@ func TestAWriteBesideARenewalRevivesNothing(t *testing.T) {
 				a, b := c.twin(), c.twin()
 				run(store,
 					func() { wantReply(t, "the renewal", a.get("/regenerate?as=a"), 200, "") },
-					func() { wantReply(t, act, b.get("/"+act+"?as=b"), 200, "") })
+					func() { wantDoneOrEnded(t, act, b.get("/"+act+"?as=b")) })
 				if live := wantLive(t, store, c, 1); len(live) == 1 && live[0] != a.id() {
 					t.Error("the session that lives: got another than the renewed one's cookie names")
 				}

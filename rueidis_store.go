@@ -2,7 +2,7 @@ package sess
 
 import (
 	"context"
-	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
@@ -54,13 +54,11 @@ var (
 // [ErrRedisReplica] or [ErrRedisAuth] where one of these is the cause, and names a permission that is missing. A server, or
 // a proxy before it, that cannot report changes is no error, nor one that takes no changes at present: the log hears of it.
 func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*RueidisStore, error) {
-	settings, err := first(config).freeze()
+	settings, option, err := redis.Config(first(config)).With(option)
 	if err != nil {
-		return nil, errors.Join(err, rueidisDefaults().Refuse(&option))
-	}
-	if option, err = settings.ClientOption(option); err != nil {
 		return nil, err
 	}
+	settings.As = asRedisError
 	return faceOf(redis.Open(settings, option))
 }
 
@@ -71,10 +69,11 @@ func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*Rue
 // answered is sent again at its end. And a connection of it whose server has become a replica is not given up: until the
 // client dials again every call fails.
 func NewRueidisStoreFromClient(client rueidis.Client, config ...RueidisConfig) (*RueidisStore, error) {
-	settings, err := first(config).freeze()
+	settings, err := redis.Config(first(config)).Settings()
 	if err != nil {
 		return nil, err
 	}
+	settings.As = asRedisError
 	return faceOf(redis.OpenOn(client, settings))
 }
 
@@ -199,4 +198,46 @@ func asRedisError(e *redis.Error, target any) bool {
 		*t = &RedisError{Op: e.Op, Code: e.Code, Text: e.Text}
 	}
 	return ok
+}
+
+// RueidisConfig configures a [RueidisStore]. The zero value is the default.
+type RueidisConfig struct {
+	// Prefix stands before the id in a key. Default: "koa:sess:".
+	Prefix string
+
+	// NoPrefix makes the bare id the key. Default: false.
+	NoPrefix bool
+
+	// NearCacheBytes bounds the memory of the near cache, in bytes. Default: 64 << 20.
+	NearCacheBytes int64
+
+	// NoNearCache makes every read ask the server. Default: false.
+	NoNearCache bool
+
+	// MaxStale is the longest after its replacement that a record may be read on another node, whatever happens to the
+	// network: the server is asked four times in this span whether it still reports changes. What this node wrote is
+	// never read stale. At least 40 milliseconds. Default: time.Second.
+	MaxStale time.Duration
+
+	// MaxInFlight is how many commands may be under way at once to one server; others wait for them until their
+	// deadline. In a cluster each master has as many of its own, so that one that hangs delays no other's users.
+	// Default: 512.
+	MaxInFlight int
+
+	// StartTimeout is for how long opening the store tries again what may pass by itself: a server that cannot be
+	// reached, loads its data, runs a script or is a replica that is just being promoted. Default: 5 * time.Second.
+	StartTimeout time.Duration
+
+	// Lazy opens the store at once, whether Redis can be reached or not. The store connects in the background and does not
+	// give up; until it is connected each call fails, with the reason. What does not pass by itself is told to Logger, once a
+	// minute. Default: false.
+	Lazy bool
+
+	// Koa says that Koa processes write the same sessions. They move the end of a session without writing it into the
+	// record, so the server is asked for the end with each record. Default: false.
+	Koa bool
+
+	// Logger hears at the start that the server cannot report changes, or takes none at present, and of a lazy store that
+	// cannot connect. Default: slog.Default().
+	Logger *slog.Logger
 }

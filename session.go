@@ -1,11 +1,12 @@
 package sess
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/draft"
+	"github.com/fibersess/sess/internal/guard"
+	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
 )
 
@@ -13,12 +14,18 @@ import (
 // may use it at once. When the request is over the handle is inert: reads find nothing, writes do nothing, and Err is
 // ErrReleased; it never reaches the session of another request. The zero Session is inert.
 //
+// A request is over when fasthttp resets it: behind a body stream, and behind a hijacked connection such as a WebSocket.
+// There a handle lives on and shows the session as the handshake found it. A socket or a stream that must hear of a logout
+// takes a [Live] from [Session.Detach].
+//
 // What a handler writes is kept beside the stored record and saved when the handler has returned, together with what
-// other requests saved meanwhile: requests that write different keys all win.
+// other requests saved meanwhile: requests that write different keys all win. The exceptions are told, and are all of one
+// kind: what is written to a session that another request ends or renews meanwhile is dropped.
+//
+// Errors that a Session returns are of type [*Error]: handed on to Fiber, they answer with a status and no more.
 type Session struct {
-	st   *state
-	gen  uint64
-	pass uint64 // of a callback's handle, see state.call
+	t    *ticket
+	turn guard.Turn // of the function of the application's that was given this handle; 0: none
 }
 
 // Get returns the value under key. ok is false if there is none, or if it is not a T: a number is every numeric type
@@ -29,7 +36,7 @@ func Get[T any](s Session, key string) (value T, ok bool) {
 	if !ok {
 		return value, false
 	}
-	return record.DecodeValue[T](raw)
+	return jsontext.DecodeValue[T](raw)
 }
 
 // Set puts value under key, whatever its type: scalars, strings, byte slices and times without an allocation, all
@@ -37,92 +44,89 @@ func Get[T any](s Session, key string) (value T, ok bool) {
 // "$", nothing is written, [Session.Err] says so, and the save will fail with that error. A value's own encoding must
 // not use the session.
 func Set[T any](s Session, key string, value T) {
-	if !s.enterToWrite() {
+	r := s.enterToWrite()
+	if r == nil {
 		return
 	}
-	defer s.st.mu.Unlock()
-	st := s.st
-	if !st.writable(key) {
-		return
-	}
-	from := len(st.arena)
-	arena, err := record.AppendValue(st.arena, value)
-	if err != nil {
-		st.failWrite(err)
-		return
-	}
-	st.arena = arena
-	c := st.changeOf(key)
-	c.Kind, c.Val, c.Update = record.ChangeSet, st.arena[from:len(arena):len(arena)], nil
+	defer r.guard.Unlock()
+	r.wrote()
+	draft.Set(&r.draft, key, value)
 }
 
 // Update puts under key what f makes of the value there; ok is false if there is none, or none of type T. Under
 // parallel requests it is exact, with a store that is a [Swapper]: f runs at once, and again with the newer value each
 // time the save meets another's change. So f must be pure, and touch neither the session nor the request.
 func Update[T any](s Session, key string, f func(old T, ok bool) T) {
-	if !s.enterToWrite() {
+	r := s.enterToWrite()
+	if r == nil || !r.lookUp() {
 		return
 	}
-	defer s.st.mu.Unlock()
-	s.st.update(key, record.UpdateFunc[T](f))
+	defer r.guard.Unlock()
+	r.wrote()
+	r.draft.Update(key, record.UpdateFunc[T](f))
 }
 
 // Take returns the value under key and deletes it, at once and in the store: of all the requests of all processes that
 // take it, one gets it. For one-time tokens and messages. The error is ErrUnsupported if the store is not a
-// [Swapper], ErrReleased for an inert handle, an [*Error] if the store failed. A value that is not a T is taken too,
-// with ok false.
+// [Swapper], ErrReleased for an inert handle, ErrEnded if the session has ended, else the store's. A value that is not a
+// T is taken too, with ok false.
 func Take[T any](s Session, key string) (value T, ok bool, err error) {
 	raw, ok, err := s.take(key)
 	if err != nil || !ok {
 		return value, false, err
 	}
-	value, ok = record.DecodeValue[T](raw)
+	value, ok = jsontext.DecodeValue[T](raw)
 	return value, ok, nil
 }
 
-// ID returns the session's id, a secret. A new session gets one when asked. It is zero if the id cannot be had.
+// ID returns the session's id, a secret. A new session gets one when asked. It is zero if the id cannot be had, and where
+// the session has ended.
 func (s Session) ID() ID {
-	if !s.look() {
+	r := s.look()
+	if r == nil {
 		return ID{}
 	}
-	defer s.st.mu.Unlock()
-	if err := s.st.newID(); err != nil {
-		s.st.failWrite(err)
+	defer r.guard.Unlock()
+	if r.ended {
+		return ID{}
 	}
-	return ID(s.st.id)
+	if err := r.newID(); err != nil && r.err == nil {
+		r.err = err
+	}
+	return ID(r.id)
 }
-
-// IsNew reports whether the session is not one that the store holds.
-func (s Session) IsNew() bool { return !s.Exists() }
 
 // Exists reports whether the store holds the session, as far as this request knows.
 func (s Session) Exists() bool {
-	if !s.look() {
+	r := s.look()
+	if r == nil {
 		return false
 	}
-	defer s.st.mu.Unlock()
-	return s.st.record != nil
+	defer r.guard.Unlock()
+	return r.draft.Base() != nil
 }
 
 // Created returns when the session was first stored, zero if it is new. [Session.Regenerate] does not change it.
 func (s Session) Created() time.Time {
-	if !s.look() {
+	r := s.look()
+	if r == nil {
 		return time.Time{}
 	}
-	defer s.st.mu.Unlock()
-	if s.st.record == nil || s.st.created == 0 {
+	defer r.guard.Unlock()
+	if r.draft.Base() == nil || r.created == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(s.st.created)
+	return time.UnixMilli(r.created)
 }
 
 // Keys returns the session's keys: the stored ones in the order of the record, then new ones in the order of writing.
 func (s Session) Keys() []string {
-	if !s.look() {
+	r := s.look()
+	if r == nil {
 		return nil
 	}
-	defer s.st.mu.Unlock()
-	return s.st.keys()
+	defer r.guard.Unlock()
+	return r.draft.Keys()
 }
 
 // Has reports whether there is a value under key, of whatever type.
@@ -133,208 +137,258 @@ func (s Session) Has(key string) bool {
 
 // Delete removes the value under key.
 func (s Session) Delete(key string) {
-	if !s.enterToWrite() {
-		return
-	}
-	defer s.st.mu.Unlock()
-	if s.st.writable(key) {
-		c := s.st.changeOf(key)
-		c.Kind, c.Val, c.Update = record.ChangeDelete, nil, nil
+	if r := s.enterToWrite(); r != nil {
+		defer r.guard.Unlock()
+		r.wrote()
+		r.draft.Delete(key)
 	}
 }
 
 // Clear removes every value, also those that other requests add until the save. Cookie options stay.
 func (s Session) Clear() {
-	if !s.enterToWrite() {
-		return
+	if r := s.enterToWrite(); r != nil {
+		defer r.guard.Unlock()
+		r.wrote()
+		r.draft.Clear()
 	}
-	defer s.st.mu.Unlock()
-	s.st.written()
-	clear(s.st.changes)
-	s.st.changes = s.st.changes[:0]
-	s.st.wipe = true
 }
 
 // Cookie returns the cookie options of this session: its own, or those of the Config.
 func (s Session) Cookie() Cookie {
-	if !s.look() {
+	r := s.look()
+	if r == nil {
 		return Cookie{}
 	}
-	defer s.st.mu.Unlock()
-	return Cookie(*s.st.options(s.st.record))
+	defer r.guard.Unlock()
+	return Cookie(*r.options(r.draft.Base()))
 }
 
 // SetCookie gives this session cookie options of its own. They are kept in the record and hold for every later cookie
 // of the session; without Config.TTL its Expires or MaxAge also are the record's. Change what Cookie returns: a zero
-// MaxAge and Expires mean a browser session, an empty Path is that of the Config, a zero Secure or SameSite the default. The name cannot be changed.
-// The error lists what is wrong with c, and then nothing was changed.
+// MaxAge and Expires mean a browser session, an empty Path is that of the Config, a zero Secure or SameSite the default.
+// The name cannot be changed. The error lists what is wrong with c, and then nothing was changed; a cookie that would
+// outlive Config.TTL or Lifetime is wrong.
 func (s Session) SetCookie(c Cookie) error {
-	if !s.enterToWrite() {
-		return ErrReleased
+	r, err := s.mustEnter("cookie")
+	if err != nil {
+		return err
 	}
-	defer s.st.mu.Unlock()
-	own := &s.st.m.cookie
-	c.Name, c.DangerouslyUnsigned = own.Name, own.DangerouslyUnsigned
-	if c.Path == "" {
-		c.Path = own.Path
+	defer r.guard.Unlock()
+	return wrap("cookie", r.setCookie(c))
+}
+
+// Token returns a token that is bound to this session and to purpose, for forms and headers: [Session.CheckToken] knows it
+// again. Nothing is stored for it, and it is another text each time. It ends with the session's id, so a form that was opened
+// before a login or a Regenerate is refused behind it. A new session is stored for the sake of its token. Where cookies are
+// unsigned there is no key to make it with: it is empty, and Err says so.
+func (s Session) Token(purpose string) string {
+	r := s.look()
+	if r == nil {
+		return ""
 	}
-	full := cookies.Cookie(c).WithDefaults()
-	if errs := full.Validate(!c.DangerouslyUnsigned); len(errs) > 0 {
-		return errors.Join(errs...)
+	defer r.guard.Unlock()
+	if r.ended && r.fate == draft.Keep {
+		return ""
 	}
-	s.st.written()
-	s.st.cookie, s.st.ownCookie = full, true
-	return nil
+	return r.token(purpose)
+}
+
+// CheckToken reports whether token is one that [Session.Token] made for purpose in this session, with any of the present
+// keys. The time it takes does not depend on how much of token is right.
+func (s Session) CheckToken(purpose, token string) bool {
+	r := s.look()
+	if r == nil {
+		return false
+	}
+	defer r.guard.Unlock()
+	return !r.id.IsZero() && r.m.ring != nil && r.m.ring.CheckToken(purpose, &r.id, token)
 }
 
 // Save stores the session now and not at the end of the request; the cookie is sent with the response as always.
-// Nothing is stored if nothing has changed. After the middleware has returned, Save still stores changes of a session
-// that exists; for a new one the error is ErrCommitted then, since its cookie can no longer be sent. It is ErrReleased
-// where the request was reset before anything was stored. When the store fails it may have stored the session or not,
-// so nothing saves it a second time: the request fails with the same error, unless Destroy ends the session.
+// Nothing is stored if nothing has changed. The error is ErrEnded if the session ended meanwhile, or if another request
+// renewed it; the handle is dead from then on: [Session.Exists] is false, the values are gone, and writes are refused.
+//
+// After the middleware has returned, Save still stores changes of a session that exists, without moving its end; for a new
+// one the error is ErrCommitted then, since its cookie can no longer be sent. It is ErrReleased where the request was reset
+// before anything was stored. When the store fails it may have stored the session or not, so nothing saves it a second
+// time: the request fails with the same error, unless Destroy ends the session.
 func (s Session) Save() error {
-	if !s.enter() {
-		return ErrReleased
+	r := s.enter()
+	if r == nil {
+		return s.released("save")
 	}
-	defer s.st.mu.Unlock()
-	return s.st.save()
+	defer r.guard.Unlock()
+	return wrap("save", r.save())
 }
 
 // ForceSave makes the session be saved at the end of the request, changed or not, empty or not.
 func (s Session) ForceSave() {
-	if !s.enterToWrite() {
-		return
+	if r := s.enterToWrite(); r != nil {
+		defer r.guard.Unlock()
+		r.wrote()
+		r.forced, r.discarded = true, false
 	}
-	defer s.st.mu.Unlock()
-	s.st.written()
-	s.st.forced, s.st.discarded = true, false
 }
 
 // Discard makes the session not be saved, renewed or destroyed at the end of the request, whatever was asked for
 // before or after, ForceSave excepted.
 func (s Session) Discard() {
-	if !s.enter() {
-		return
+	if r := s.enter(); r != nil {
+		defer r.guard.Unlock()
+		r.wrote()
+		r.discarded, r.forced = true, false
 	}
-	defer s.st.mu.Unlock()
-	s.st.written()
-	s.st.discarded, s.st.forced = true, false
 }
 
-// Regenerate gives the session a new id and keeps its data. Call it on every change of privilege, a login above all:
-// an id that somebody planted or saw before is worth nothing then. For an empty session call Clear as well.
+// Regenerate gives the session a new id and keeps its data. Call it on every change of privilege: an id that somebody
+// planted or saw before is worth nothing then. For an empty session call Clear as well.
 //
-// The old record goes when the new one is stored. Requests under way with the old id lose what they write.
+// The old record goes when the new one is stored. Requests under way with the old id lose what they write. Regenerate is
+// void, and Save says ErrEnded, if the session ended or was renewed by another request meanwhile.
 func (s Session) Regenerate() {
-	if !s.enterToWrite() || !s.st.lookUp() {
-		return
+	if r := s.enterToWrite(); r != nil && r.lookUp() {
+		defer r.guard.Unlock()
+		r.wrote()
+		r.regenerate()
 	}
-	defer s.st.mu.Unlock()
-	s.st.written()
-	s.st.regenerate()
 }
 
-// Destroy ends the session: at the end of the request its record is deleted and its cookies are expired. Nothing that
-// another request does can bring it back. What is written after Destroy begins a new session. Destroying a new session
-// only forgets it.
+// Destroy ends the session: at the end of the request, before anything else is done for it, its record is deleted and its
+// cookies are expired, also where the store no longer has it. Of several sessions that the request presents, all end.
+// Nothing that another request does can bring them back. What is written after Destroy begins a new session. Destroying a
+// new session only forgets it.
 func (s Session) Destroy() {
-	if !s.enterToWrite() || !s.st.lookUp() {
+	r := s.enter()
+	if r == nil {
+		s.dropped()
 		return
 	}
-	defer s.st.mu.Unlock()
-	s.st.written()
-	s.st.destroy()
+	if r.lookUp() {
+		defer r.guard.Unlock()
+		r.wrote()
+		r.destroy()
+	}
 }
 
-// Refresh reads the session again, past every cache of this process. Changes not yet saved stay. The error is an
-// [*Error] if the store failed; a session that has ended is a new one after it, and no error.
+// Refresh reads the session again, past every cache of this process. Changes not yet saved stay. The error is ErrEnded if
+// the session has ended or was renewed, and then the handle is dead as [Session.Save] says; else the store failed.
 func (s Session) Refresh() error {
-	if !s.enter() {
-		return ErrReleased
+	r := s.enter()
+	if r == nil {
+		return s.released("refresh")
 	}
-	defer s.st.mu.Unlock()
-	return s.st.refresh()
+	defer r.guard.Unlock()
+	return wrap("refresh", r.refresh())
 }
 
 // Err returns why the session cannot be read or saved as things are: the store's failure, a value that could not be
-// encoded, a reserved key; ErrReleased for an inert handle, ErrCommitted for a write that came too late; or nil.
+// encoded, a reserved key; ErrEnded, ErrReleased for an inert handle, ErrCommitted for a write that came too late; or nil.
+// Writing or deleting the same key, or Clear, takes the failure of a value back.
 func (s Session) Err() error {
-	if !s.enter() {
-		return ErrReleased
+	r := s.enter()
+	if r == nil {
+		return s.released("use")
 	}
-	defer s.st.mu.Unlock()
-	if s.st.loadErr != nil {
-		return s.st.loadErr
+	defer r.guard.Unlock()
+	switch {
+	case r.loadErr != nil:
+		return r.loadErr
+	case r.err != nil:
+		return wrap("save", r.err)
+	case r.ended && r.fate == draft.Keep:
+		return wrap("save", ErrEnded)
 	}
-	return s.st.err
+	return wrap("save", r.draft.Fault())
 }
 
 // Format prints no more than whether there is a session.
 func (s Session) Format(f fmt.State, _ rune) {
 	text := "sess.Session"
-	if s.st == nil {
+	if s.t == nil {
 		text += "(inert)"
 	}
 	fmt.Fprint(f, text)
 }
 
-// enter takes the state's lock, and reports whether the handle is alive; if not, nothing is locked.
-func (s Session) enter() bool {
-	st := s.st
-	if st == nil {
-		return false
+// enter takes the lock, and returns the request; nil if the handle is not alive, and then nothing is locked.
+func (s Session) enter() *request {
+	if s.t == nil {
+		return nil
 	}
-	st.mu.Lock()
-	for st.callback != 0 && st.callback != s.pass && st.life.Load()/generation == s.gen {
-		st.idle.Wait()
+	r := s.t.r
+	late, ok := r.guard.Enter(s.t.gen, s.turn)
+	if !ok {
+		return nil
 	}
-	if !st.use(s.gen) {
-		st.mu.Unlock()
-		return false
-	}
-	return true
+	r.committed = r.committed || late
+	return r
 }
 
-// look is enter, with the session loaded. It reports false if that failed.
-func (s Session) look() bool {
-	return s.enter() && (s.st.loaded && s.st.loadErr == nil || s.st.lookUp())
+// look is enter, with the session loaded.
+func (s Session) look() *request {
+	r := s.enter()
+	if r == nil || r.loaded && r.loadErr == nil || r.lookUp() {
+		return r
+	}
+	return nil
 }
 
-// enterToWrite is enter. The Dropped hook hears of a handle that is not alive any more.
-func (s Session) enterToWrite() bool {
-	if s.enter() {
-		return true
+// enterToWrite is enter. The Dropped hook hears of a write through a handle that is not alive any more, and of one to a
+// session that has ended.
+func (s Session) enterToWrite() *request {
+	r := s.enter()
+	switch {
+	case r == nil:
+		s.dropped()
+	case r.ended && r.fate == draft.Keep:
+		r.guard.Unlock()
+		r.drop(Event{Reason: ReasonGone})
+		return nil
 	}
-	if s.st != nil {
-		s.st.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
-	}
-	return false
+	return r
 }
+
+// mustEnter is enterToWrite, with the reason why not.
+func (s Session) mustEnter(op string) (*request, error) {
+	r := s.enter()
+	switch {
+	case r == nil:
+		s.dropped()
+		return nil, s.released(op)
+	case r.ended && r.fate == draft.Keep:
+		r.guard.Unlock()
+		return nil, wrap(op, ErrEnded)
+	}
+	return r, nil
+}
+
+// dropped tells of a write through a handle that is not alive.
+func (s Session) dropped() {
+	if s.t != nil {
+		s.t.r.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
+	}
+}
+
+// released is the error of a handle that is not alive.
+func (s Session) released(op string) error { return &Error{Op: op, Err: ErrReleased} }
 
 // raw returns the JSON of the value under key, in memory that nobody writes to.
 func (s Session) raw(key string) (string, bool) {
-	if !s.look() {
+	r := s.look()
+	if r == nil {
 		return "", false
 	}
-	defer s.st.mu.Unlock()
-	st := s.st
-	if record.IsReserved(key) {
-		return "", false
-	}
-	if c := st.findChange(key); c != nil {
-		return string(c.Val), c.Kind != record.ChangeDelete && c.Val != nil
-	}
-	if st.record == nil || st.wipe {
-		return "", false
-	}
-	return st.record.Raw(key)
+	defer r.guard.Unlock()
+	return r.draft.Get(key)
 }
 
 // take removes key from the store and from what is written, and returns what was there.
-func (s Session) take(key string) (string, bool, error) {
-	if !s.enter() {
-		return "", false, ErrReleased
+func (s Session) take(key string) (raw string, ok bool, err error) {
+	r := s.enter()
+	if r == nil {
+		return "", false, s.released("take")
 	}
-	defer s.st.mu.Unlock()
-	return s.st.take(key)
+	defer r.guard.Unlock()
+	raw, ok, err = r.takeKey(key)
+	return raw, ok, wrap("take", err)
 }

@@ -3,9 +3,14 @@ package sess
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/fibersess/sess/internal/record"
+	"github.com/gofiber/fiber/v2"
 )
 
 // Store keeps sessions. Three methods make a store that every feature but Take and the exactness of Update works on;
@@ -88,20 +93,113 @@ var (
 	ErrTooLarge = record.ErrTooLarge
 
 	// ErrConflict: others changed the session again and again until StoreTimeout passed; nothing was stored.
-	ErrConflict = errors.New("sess: conflict: the session kept changing until the deadline; nothing was stored")
+	ErrConflict = record.ErrConflict
 
 	// ErrUnsupported: the store cannot do this atomically because it is not a Swapper.
 	ErrUnsupported = errors.New("sess: unsupported: the store is not a Swapper; Take needs one")
 
 	// ErrReserved: the keys "cookie" and "$" belong to the session layer.
-	ErrReserved = errors.New(`sess: reserved key: "cookie" and "$" belong to the session layer; choose another`)
+	ErrReserved = record.ErrReserved
+
+	// ErrEnded: the session ended, or another request renewed it, after this request had read it. Nothing was stored.
+	// Returned from a Fiber handler it is answered with 401.
+	ErrEnded = errors.New("sess: ended: the session ended or was renewed while this request had it; nothing was stored")
 
 	// ErrReleased: the request this session handle came from is over, or no session middleware ran in it.
 	ErrReleased = errors.New("sess: released: the request of this handle is over, or no session middleware runs here")
 
-	// ErrCommitted: the middleware has already saved this session; call Save to store later changes.
-	ErrCommitted = errors.New("sess: committed: the session was already saved; call Save to store this change")
+	// ErrCommitted: the response was decided before this write. Save stores changes of a session that exists; a new session
+	// cannot begin, since its cookie can no longer be sent.
+	ErrCommitted = errors.New("sess: committed: written after the response was decided; a stored session takes it by Save, a new one cannot begin")
 
 	// ErrClosed: the store was closed.
 	ErrClosed = record.ErrClosed
 )
+
+// Error is how the session layer fails a request. Its text is that of the HTTP status alone, since Fiber's default
+// ErrorHandler sends it to the client: 503 if the store failed, 401 if the session has ended, else 500. The cause is for
+// errors.Is and errors.As, for log/slog and for the verb %+v.
+type Error struct {
+	Op  string // "load", "save", "destroy", "regenerate", "take", "refresh", "cookie", "use"
+	Err error  // what went wrong
+}
+
+func (e *Error) Error() string { return http.StatusText(e.status()) }
+
+// Unwrap gives the cause, and the fiber.Error that makes Fiber answer with the status.
+func (e *Error) Unwrap() []error {
+	switch e.status() {
+	case http.StatusServiceUnavailable:
+		return []error{fiber.ErrServiceUnavailable, e.Err}
+	case http.StatusUnauthorized:
+		return []error{fiber.ErrUnauthorized, e.Err}
+	default:
+		return []error{fiber.ErrInternalServerError, e.Err}
+	}
+}
+
+// Format prints the status, and for %+v what went wrong.
+func (e *Error) Format(f fmt.State, verb rune) {
+	switch {
+	case verb == 'v' && (f.Flag('+') || f.Flag('#')):
+		fmt.Fprintf(f, "%s: %s: %v", e.Error(), e.Op, e.Err)
+	case verb == 'q':
+		fmt.Fprintf(f, "%q", e.Error())
+	default:
+		io.WriteString(f, e.Error())
+	}
+}
+
+// LogValue is what went wrong, for log/slog.
+func (e *Error) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%+v", e)) }
+
+// status tells the store's failures, which pass, from the program's, which do not, and from an end that is nobody's fault.
+func (e *Error) status() int {
+	if errors.Is(e.Err, ErrEnded) {
+		return http.StatusUnauthorized
+	}
+	if _, own := errors.AsType[*ownError](e.Err); own {
+		return http.StatusInternalServerError
+	}
+	for _, own := range [...]error{ErrTooLarge, ErrReserved, ErrCommitted, ErrUnsupported, ErrReleased} {
+		if errors.Is(e.Err, own) {
+			return http.StatusInternalServerError
+		}
+	}
+	return http.StatusServiceUnavailable
+}
+
+// ofStore reports whether the store failed, and not the application.
+func (e *Error) ofStore() bool { return e.status() == http.StatusServiceUnavailable }
+
+// wrap makes err what a Session returns.
+func wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := err.(*Error); ok {
+		return e
+	}
+	return &Error{Op: op, Err: err}
+}
+
+// answerable is err, and where that is a bare ErrEnded, with the status that Fiber is to answer.
+func answerable(err error) error {
+	if _, wrapped := errors.AsType[*Error](err); !wrapped && errors.Is(err, ErrEnded) {
+		return &Error{Op: "save", Err: err}
+	}
+	return err
+}
+
+// ownError marks a failure of the application's own making.
+type ownError struct{ error }
+
+func (e *ownError) Unwrap() error { return e.error }
+
+// statusOf returns the HTTP status for what an ErrorHandler returned.
+func statusOf(err error) int {
+	if fe, ok := errors.AsType[*fiber.Error](err); ok {
+		return fe.Code
+	}
+	return http.StatusInternalServerError
+}

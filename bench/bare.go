@@ -5,11 +5,11 @@ import (
 	"encoding/base64"
 )
 
-// bareCookie is a Set-Cookie value as long as a signed session's, so that a bare framework parses the same requests as
-// the session layer on top of it.
-func bareCookie() string {
+// bareCookies are Set-Cookie values as long as those of a signed session, so that a bare framework parses the same
+// requests as the session layer on top of it.
+func bareCookies() [2]string {
 	var random [56]byte
 	rand.Read(random[:])
 	text := base64.RawURLEncoding.EncodeToString(random[:])
-	return "koa.sid=" + text[:32] + ".sig." + text[32:]
+	return [2]string{"koa.sid=" + text[:32], "koa.sid.sig=" + text[32:]}
 }

@@ -12,9 +12,13 @@ var bareFasthttp = contestant{
 	open: func(string) (app, error) {
 		ok := func(ctx *fasthttp.RequestCtx) { ctx.WriteString("ok") }
 		return routeFasthttp(work[fasthttp.RequestHandler]{
-			login: func(ctx *fasthttp.RequestCtx) {
-				ctx.Response.Header.Set("Set-Cookie", bareCookie())
-				ctx.WriteString("ok")
+			login: func([]field) fasthttp.RequestHandler {
+				return func(ctx *fasthttp.RequestCtx) {
+					for _, cookie := range bareCookies() {
+						ctx.Response.Header.Add("Set-Cookie", cookie)
+					}
+					ctx.WriteString("ok")
+				}
 			},
 			read: func(ctx *fasthttp.RequestCtx) {
 				ctx.WriteString(profileName)

@@ -7,15 +7,20 @@ var bareFiber = contestant{
 	modules: []string{"github.com/gofiber/fiber/v2", "github.com/valyala/fasthttp"},
 	open: func(string) (app, error) {
 		return routeFiber(work[fiber.Handler]{
-			login: func(c *fiber.Ctx) error {
-				c.Set("Set-Cookie", bareCookie())
-				return sayOK(c)
+			login: func([]field) fiber.Handler {
+				return func(c *fiber.Ctx) error {
+					for _, cookie := range bareCookies() {
+						c.Response().Header.Add("Set-Cookie", cookie)
+					}
+					return sayOK(c)
+				}
 			},
 			read:      func(c *fiber.Ctx) error { return sayProfile(c, profileName, profileEmail) },
 			count:     sayOK,
 			peek:      func(c *fiber.Ctx) error { return c.SendString("0") },
 			create:    sayOK,
 			anonymous: sayOK,
+			more:      map[string]fiber.Handler{write.path: sayOK},
 		}), nil
 	},
 }

@@ -11,9 +11,13 @@ var bareFiber3 = contestant{
 	modules: []string{"github.com/gofiber/fiber/v3", "github.com/valyala/fasthttp"},
 	open: func(string) (app, error) {
 		return routeFiber3(work[fiber.Handler]{
-			login: func(c fiber.Ctx) error {
-				c.Set("Set-Cookie", bareCookie())
-				return sayOK3(c)
+			login: func([]field) fiber.Handler {
+				return func(c fiber.Ctx) error {
+					for _, cookie := range bareCookies() {
+						c.Response().Header.Add("Set-Cookie", cookie)
+					}
+					return sayOK3(c)
+				}
 			},
 			read:      func(c fiber.Ctx) error { return sayProfile3(c, profileName, profileEmail) },
 			count:     sayOK3,

@@ -10,9 +10,13 @@ var bareNetHTTP = contestant{
 	id: "nethttp", name: "bare net/http", bare: "nethttp",
 	open: func(string) (app, error) {
 		return routeHTTP(work[http.HandlerFunc]{
-			login: func(w http.ResponseWriter, r *http.Request) {
-				w.Header().Set("Set-Cookie", bareCookie())
-				sayOKHTTP(w, r)
+			login: func([]field) http.HandlerFunc {
+				return func(w http.ResponseWriter, r *http.Request) {
+					for _, cookie := range bareCookies() {
+						w.Header().Add("Set-Cookie", cookie)
+					}
+					sayOKHTTP(w, r)
+				}
 			},
 			read:      func(w http.ResponseWriter, _ *http.Request) { sayProfileHTTP(w, profileName, profileEmail) },
 			count:     sayOKHTTP,

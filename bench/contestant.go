@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"regexp"
 	"strings"
@@ -17,10 +18,21 @@ type contestant struct {
 	modules []string // what its figures depend on: Go modules, npm packages for Node
 	redis   bool     // it keeps its sessions in Redis
 	node    bool     // node/server.js runs it; open is nil
+	lacks   []string // what a rival leaves out that sess does, for the reader to weigh where the rival takes less
 
 	// open makes its application. redis is the server's host:port and empty without need of one.
 	open func(redis string) (app, error)
 }
+
+// What rivals leave out.
+const (
+	noMiddleware = "a middleware (a request that asks for no session pays nothing)"
+	noSignature  = "a signature"
+	noMerge      = "parallel writes (the last one overwrites the others)"
+	noRefusal    = "the refusal of ids that a client made up"
+	noEnd        = "the end of a session (kept for ever)"
+	noIsolation  = "a copy for each request (all hold one object)"
+)
 
 // isBare reports whether c is a framework without sessions, there to be compared with.
 func (c contestant) isBare() bool { return c.id == c.bare }
@@ -94,23 +106,31 @@ func ids(cs []contestant) []string {
 // work is what every contestant does, in its framework's own kind of handler. All are reached by GET, under the path
 // that stands beside them.
 type work[H any] struct {
-	login     H // /login: sets the ten values of profile in a new session
+	// login makes the handlers of the paths of logins: each sets these values in a new session.
+	login     func(values []field) H
 	read      H // /read: answers the session's name, a line feed, its e-mail address
 	count     H // /count: adds one to the session's count, answers "ok"
 	peek      H // /peek: answers the session's count
 	create    H // /create: sets the name in a new session, answers "ok"
 	anonymous H // /anonymous: answers "ok" and leaves the session alone
+
+	// more has the paths that not everybody answers: /write sets one value to another one without having read it.
+	more map[string]H
 }
 
 func (w work[H]) routes() map[string]H {
-	return map[string]H{
-		"/login":     w.login,
-		"/read":      w.read,
-		"/count":     w.count,
-		"/peek":      w.peek,
-		"/create":    w.create,
-		"/anonymous": w.anonymous,
+	routes := map[string]H{
+		read.path:      w.read,
+		count.path:     w.count,
+		"/peek":        w.peek,
+		create.path:    w.create,
+		anonymous.path: w.anonymous,
 	}
+	maps.Copy(routes, w.more)
+	for path, values := range logins() {
+		routes[path] = w.login(values)
+	}
+	return routes
 }
 
 // fasthttpApp is an app whose handler fasthttp can call.

@@ -74,6 +74,9 @@ func endToEndRound(cs []contestant, o options, redis *redisServer, round int) ([
 			if s.isBare() && w.id != read.id && w.id != count.id {
 				continue
 			}
+			if w.servers() > 1 && !s.redis {
+				continue
+			}
 			bare, err := bareBefore(s, servers, w, o, redis)
 			if err != nil {
 				return nil, fmt.Errorf("bench: %s before %s: %w", w.id, s.id, err)
@@ -92,106 +95,169 @@ func endToEndRound(cs []contestant, o options, redis *redisServer, round int) ([
 // bareBefore measures the bare framework of s, for comparison; nothing if s is one itself, or if w has no such figure.
 func bareBefore(s *server, servers []*server, w workload, o options, redis *redisServer) (endToEnd, error) {
 	i := slices.IndexFunc(servers, func(other *server) bool { return other.id == s.bare })
-	if s.isBare() || w.parallel || i < 0 {
+	if s.isBare() || w.shared || i < 0 {
 		return endToEnd{}, nil
 	}
 	o.warmup = 0
-	return measure(servers[i], w, o, redis)
+	return measure(servers[i:i+1], w, o, redis)
 }
 
-// measureOn is measure on s, or on a server of its own if w needs more than the one CPU of s.
+// measureOn is measure on s, or on servers of their own if w needs more than the one CPU of s.
 func measureOn(s *server, w workload, o options, redis *redisServer) (endToEnd, error) {
-	if w.parallel {
-		own, err := startServer(s.contestant, redis.address, true)
+	if !w.shared {
+		return measure([]*server{s}, w, o, redis)
+	}
+	var own []*server
+	defer func() {
+		for _, s := range own {
+			s.stop()
+		}
+	}()
+	for range w.servers() {
+		s, err := startServer(s.contestant, redis.address, true)
 		if err != nil {
 			return endToEnd{}, err
 		}
-		defer own.stop()
-		s = own
+		own = append(own, s)
 	}
-	return measure(s, w, o, redis)
+	return measure(own, w, o, redis)
 }
 
-// ownSessions is how many users W2 has. Each is one bombardier with one connection, since bombardier sends the same
-// header on all of its own.
-const ownSessions = 8
+// A target is what one bombardier aims at.
+type target struct {
+	server      *server
+	cookie      string
+	connections int
+}
 
-// connections is how many bombardier has open in all other workloads.
-const connections = 64
-
-// measure drives s with w, once to warm it up and once to count.
-func measure(s *server, w workload, o options, redis *redisServer) (endToEnd, error) {
-	users, each := 1, connections
-	if w.id == count.id {
-		users, each = ownSessions, 1
-	}
-	cookies := make([]string, users)
-	for i := range cookies {
-		cookies[i] = w.cookie
-		if w.owned {
-			cookie, err := login(&wireDriver{address: s.address})
-			if err != nil {
-				return endToEnd{}, err
-			}
-			cookies[i] = cookie
+// targets logs the users of w in and shares them out among the servers. A bombardier sends one cookie, to one server.
+func targets(servers []*server, w workload) ([]target, error) {
+	all := []target{{servers[0], w.cookie, w.users}}
+	switch {
+	case w.shared:
+		all = nil
+		for _, s := range servers {
+			all = append(all, target{s, "", w.users / len(servers)})
 		}
+	case w.counts():
+		all = nil
+		for range w.users {
+			all = append(all, target{servers[0], "", 1})
+		}
+	}
+	for i := range all {
+		if w.login == "" {
+			continue
+		}
+		if w.shared && i > 0 {
+			all[i].cookie = all[0].cookie
+			continue
+		}
+		cookie, err := login(&wireDriver{address: all[i].server.address}, w.login)
+		if err != nil {
+			return nil, err
+		}
+		all[i].cookie = cookie
+	}
+	return all, nil
+}
+
+// measure drives servers of one contestant with w, once to warm them up and once to count.
+func measure(servers []*server, w workload, o options, redis *redisServer) (endToEnd, error) {
+	aims, err := targets(servers, w)
+	if err != nil {
+		return endToEnd{}, err
 	}
 	var warm []shot
 	if o.warmup > 0 {
-		var err error
-		if warm, err = bombard(s.address, w, cookies, each, "--requests", strconv.Itoa(o.warmup/users)); err != nil {
+		if warm, err = bombard(aims, w, "--requests", strconv.Itoa(o.warmup/len(aims))); err != nil {
 			return endToEnd{}, err
 		}
 	}
-	server, err := cpuTime(s.command.Process.Pid)
+	before, err := cpuTimes(servers, redis)
 	if err != nil {
 		return endToEnd{}, err
 	}
-	store, err := cpuTime(redis.command.Process.Pid)
+	shots, err := bombard(aims, w, o.aim(len(aims))...)
 	if err != nil {
 		return endToEnd{}, err
 	}
-	shots, err := bombard(s.address, w, cookies, each, o.aim(users)...)
-	if err != nil {
-		return endToEnd{}, err
-	}
-	serverAfter, err := cpuTime(s.command.Process.Pid)
-	if err != nil {
-		return endToEnd{}, err
-	}
-	storeAfter, err := cpuTime(redis.command.Process.Pid)
+	after, err := cpuTimes(servers, redis)
 	if err != nil {
 		return endToEnd{}, err
 	}
 
 	r := summarize(shots)
-	r.Contestant, r.Workload = s.id, w.id
-	r.ServerCPU = micros(serverAfter-server) / float64(r.Requests)
-	if s.redis {
-		r.RedisCPU = micros(storeAfter-store) / float64(r.Requests)
+	r.Contestant, r.Workload = servers[0].id, w.id
+	r.ServerCPU = micros(after.servers-before.servers) / float64(r.Requests)
+	if servers[0].redis {
+		r.RedisCPU = micros(after.redis-before.redis) / float64(r.Requests)
 	}
-	if w.path == count.path && !s.isBare() {
+	if w.counts() && !servers[0].isBare() {
 		r.Updates = answered(warm) + answered(shots)
-		r.LostUpdates, err = lostUpdates(s, cookies, r.Updates)
+		r.LostUpdates, err = lostUpdates(servers, aims, r.Updates)
 	}
 	return r, err
+}
+
+// cpuUse is the CPU time that servers and their Redis have used.
+type cpuUse struct{ servers, redis time.Duration }
+
+func cpuTimes(servers []*server, redis *redisServer) (cpuUse, error) {
+	var use cpuUse
+	for _, s := range servers {
+		t, err := cpuTime(s.command.Process.Pid)
+		if err != nil {
+			return use, err
+		}
+		use.servers += t
+	}
+	t, err := cpuTime(redis.command.Process.Pid)
+	use.redis = t
+	return use, err
 }
 
 // micros returns d in microseconds.
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 // lostUpdates is how many of the answered requests no session's count shows.
-func lostUpdates(s *server, cookies []string, answered int) (int, error) {
-	counted := 0
-	for _, cookie := range cookies {
-		status, body := (&wireDriver{address: s.address}).get("/peek", cookie)
-		n, err := strconv.Atoi(string(body))
-		if status != 200 || err != nil {
-			return 0, fmt.Errorf("/peek: got %d %q, want 200 and a number", status, body)
+func lostUpdates(servers []*server, aims []target, answered int) (int, error) {
+	counted, seen := 0, map[string]bool{}
+	for _, aim := range aims {
+		if seen[aim.cookie] {
+			continue
+		}
+		seen[aim.cookie] = true
+		n, err := settledCount(servers, aim.cookie)
+		if err != nil {
+			return 0, err
 		}
 		counted += n
 	}
 	return answered - counted, nil
+}
+
+// settledCount is the count of the session with that cookie as soon as all servers agree on it: one that caches
+// another's session may be a moment behind.
+func settledCount(servers []*server, cookie string) (int, error) {
+	const patience = 5 * time.Second
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		counts := make([]int, len(servers))
+		for i, s := range servers {
+			status, body := (&wireDriver{address: s.address}).get("/peek", cookie)
+			n, err := strconv.Atoi(string(body))
+			if status != 200 || err != nil {
+				return 0, fmt.Errorf("/peek: got %d %q, want 200 and a number", status, body)
+			}
+			counts[i] = n
+		}
+		if slices.Min(counts) == slices.Max(counts) {
+			return counts[0], nil
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("/peek: the servers said %v for %v; want one count", counts, patience)
+		}
+	}
 }
 
 // A shot is what one bombardier process reports.
@@ -210,20 +276,20 @@ type shot struct {
 	} `json:"result"`
 }
 
-// bombard runs one bombardier for each cookie, all at once, until the aim is reached.
-func bombard(address string, w workload, cookies []string, connections int, aim ...string) ([]shot, error) {
-	shots, errs := make([]shot, len(cookies)), make([]error, len(cookies))
+// bombard runs one bombardier for each target, all at once, until the aim is reached.
+func bombard(aims []target, w workload, aim ...string) ([]shot, error) {
+	shots, errs := make([]shot, len(aims)), make([]error, len(aims))
 	var running sync.WaitGroup
-	for i, cookie := range cookies {
+	for i, at := range aims {
 		arguments := []string{
-			"--connections", strconv.Itoa(connections), "--timeout", "5s",
+			"--connections", strconv.Itoa(at.connections), "--timeout", "5s",
 			"--latencies", "--print", "result", "--format", "json",
 		}
 		arguments = append(arguments, aim...)
-		if cookie != "" {
-			arguments = append(arguments, "--header", "Cookie: "+cookie)
+		if at.cookie != "" {
+			arguments = append(arguments, "--header", "Cookie: "+at.cookie)
 		}
-		command := exec.Command(bombardier, append(arguments, "http://"+address+w.path)...)
+		command := exec.Command(bombardier, append(arguments, "http://"+at.server.address+w.path)...)
 		var out, complaint bytes.Buffer
 		command.Stdout, command.Stderr = &out, &complaint
 		running.Go(func() {
@@ -284,13 +350,13 @@ func median[T cmp.Ordered](values []T) T {
 }
 
 // aim is how bombardier is told when to stop: after a time, or, in a brief run, after a number of requests shared among
-// the users, since it takes no less than a second.
-func (o options) aim(users int) []string {
+// the bombardiers, since it takes no less than a second.
+func (o options) aim(bombardiers int) []string {
 	if o.duration > 0 {
 		return []string{"--duration", o.duration.String()}
 	}
-	return []string{"--requests", strconv.Itoa(quickRequests / users)}
+	return []string{"--requests", strconv.Itoa(quickRequests / bombardiers)}
 }
 
-// quickRequests is a multiple of both the connections and the users.
+// quickRequests is a multiple of the connections and of the users.
 const quickRequests = 512

@@ -11,6 +11,7 @@ import (
 
 var fasthttpSessionMemory = contestant{
 	id: "fasthttpsession-memory", name: "fasthttp/session, memory", bare: "fasthttp",
+	lacks:   []string{noMiddleware, noSignature, noMerge, noRefusal},
 	modules: []string{"github.com/fasthttp/session/v2"},
 	open: func(string) (app, error) {
 		provider, err := memory.New(memory.Config{})
@@ -23,6 +24,7 @@ var fasthttpSessionMemory = contestant{
 
 var fasthttpSessionRedis = contestant{
 	id: "fasthttpsession-redis", name: "fasthttp/session, Redis", bare: "fasthttp", redis: true,
+	lacks:   []string{noMiddleware, noSignature, noMerge, noRefusal},
 	modules: []string{"github.com/fasthttp/session/v2"},
 	open: func(address string) (app, error) {
 		provider, err := redis.New(redis.Config{KeyPrefix: "session", Addr: address, PoolSize: redisPool})
@@ -64,11 +66,13 @@ func fasthttpSession(provider session.Provider) (app, error) {
 		})
 	}
 	return routeFasthttp(work[fasthttp.RequestHandler]{
-		login: change(func(s *session.Store) {
-			for _, f := range profile() {
-				s.Set(f.key, f.value)
-			}
-		}),
+		login: func(values []field) fasthttp.RequestHandler {
+			return change(func(s *session.Store) {
+				for _, f := range values {
+					s.Set(f.key, f.value)
+				}
+			})
+		},
 		read: with(func(ctx *fasthttp.RequestCtx, s *session.Store) {
 			name, _ := s.Get("name").(string)
 			email, _ := s.Get("email").(string)

@@ -10,12 +10,14 @@ import (
 
 var fiberMemory = contestant{
 	id: "fiber-memory", name: "Fiber v2 session, memory", bare: "fiber",
+	lacks:   []string{noMiddleware, noSignature, noMerge},
 	modules: []string{"github.com/gofiber/fiber/v2"},
 	open:    func(string) (app, error) { return fiberSession(session.New()), nil },
 }
 
 var fiberRedis = contestant{
 	id: "fiber-redis", name: "Fiber v2 session, Redis", bare: "fiber", redis: true,
+	lacks:   []string{noMiddleware, noSignature, noMerge},
 	modules: []string{"github.com/gofiber/fiber/v2", "github.com/gofiber/storage/redis/v3"},
 	open: func(address string) (app, error) {
 		storage := redis.New(redis.Config{URL: "redis://" + address, PoolSize: redisPool})
@@ -39,11 +41,13 @@ func fiberSession(store *session.Store) app {
 		}
 	}
 	return routeFiber(work[fiber.Handler]{
-		login: change(func(s *session.Session) {
-			for _, f := range profile() {
-				s.Set(f.key, f.value)
-			}
-		}),
+		login: func(values []field) fiber.Handler {
+			return change(func(s *session.Session) {
+				for _, f := range values {
+					s.Set(f.key, f.value)
+				}
+			})
+		},
 		read: func(c *fiber.Ctx) error {
 			s, err := store.Get(c)
 			if err != nil {

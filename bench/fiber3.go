@@ -10,15 +10,18 @@ import (
 // fiber3Memory uses the session as Fiber v3's documentation does, as middleware; it saves at the end of every request.
 var fiber3Memory = contestant{
 	id: "fiber3-memory", name: "Fiber v3 session, memory", bare: "fiber3",
+	lacks:   []string{noSignature, noMerge},
 	modules: []string{"github.com/gofiber/fiber/v3"},
 	open: func(string) (app, error) {
 		return routeFiber3(work[fiber.Handler]{
-			login: func(c fiber.Ctx) error {
-				s := session.FromContext(c)
-				for _, f := range profile() {
-					s.Set(f.key, f.value)
+			login: func(values []field) fiber.Handler {
+				return func(c fiber.Ctx) error {
+					s := session.FromContext(c)
+					for _, f := range values {
+						s.Set(f.key, f.value)
+					}
+					return sayOK3(c)
 				}
-				return sayOK3(c)
 			},
 			read: func(c fiber.Ctx) error {
 				s := session.FromContext(c)

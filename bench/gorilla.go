@@ -12,12 +12,14 @@ import (
 // gorillaRedis signs its cookie, as gorilla/sessions cannot do without, and keeps redistore's default, gob.
 var gorillaRedis = contestant{
 	id: "gorilla-redis", name: "gorilla/sessions, redistore", bare: "nethttp", redis: true,
+	lacks:   []string{noMiddleware, noMerge},
 	modules: []string{"github.com/gorilla/sessions", "github.com/boj/redistore", "github.com/gomodule/redigo"},
 	open: func(address string) (app, error) {
 		store, err := redistore.NewRediStore(redisPool, "tcp", address, "", "", []byte("a key of 32 bytes, for all alike"))
 		if err != nil {
 			return app{}, err
 		}
+		store.SetMaxLength(0) // no bound in place of 4 kB: W2 has sessions of 60
 		return gorillaSession(store), nil
 	},
 }
@@ -44,11 +46,13 @@ func gorillaSession(store sessions.Store) app {
 		})
 	}
 	return routeHTTP(work[http.HandlerFunc]{
-		login: change(func(values map[any]any) {
-			for _, f := range profile() {
-				values[f.key] = f.value
-			}
-		}),
+		login: func(fields []field) http.HandlerFunc {
+			return change(func(values map[any]any) {
+				for _, f := range fields {
+					values[f.key] = f.value
+				}
+			})
+		},
 		read: with(func(w http.ResponseWriter, _ *http.Request, s *sessions.Session) {
 			name, _ := s.Values["name"].(string)
 			email, _ := s.Values["email"].(string)

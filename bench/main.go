@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -23,6 +24,12 @@ func main() {
 		err = serve(arguments[1], arguments[2])
 	case len(arguments) == 3 && arguments[0] == "resident":
 		err = printResident(arguments[1], arguments[2])
+	case len(arguments) == 5 && arguments[0] == "probe":
+		err = runProbe(arguments[1], arguments[2], arguments[3], arguments[4])
+	case len(arguments) > 3 && arguments[0] == "crowd":
+		err = runCrowd(arguments[1], arguments[2], arguments[3:])
+	case len(arguments) > 0 && arguments[0] == "factors":
+		err = factors(arguments[1:])
 	default:
 		err = compare(arguments)
 	}
@@ -43,6 +50,7 @@ type options struct {
 	sessions    int
 	out         string
 	docs        string
+	brief       bool // set by -quick
 }
 
 // parseOptions reads the flags. The defaults are for a whole run of about a quarter of an hour on two CPUs.
@@ -70,7 +78,7 @@ func parseOptions(arguments []string) (options, error) {
 		if o.docs != "" {
 			return options{}, errors.New("bench: -quick -docs: figures that mean nothing; want one or the other")
 		}
-		o.rounds, o.duration, o.warmup, o.benchtime, o.sessions = 1, 0, 0, "1x", 1000
+		o.rounds, o.duration, o.warmup, o.benchtime, o.sessions, o.brief = 1, 0, 0, "1x", 1000, true
 	}
 	if o.rounds < 1 || o.sessions < 1 || o.warmup != 0 && o.warmup < connections {
 		return options{}, fmt.Errorf("bench: -rounds, -sessions, -warmup: got %d, %d, %d; want at least 1, 1, and 0 or %d", o.rounds, o.sessions, o.warmup, connections)
@@ -105,6 +113,9 @@ func compare(arguments []string) error {
 	}
 	tables := r.tables()
 	fmt.Println(tables)
+	if err := os.WriteFile(filepath.Join(o.out, "readme.md"), []byte(r.readmeTable()), 0o644); err != nil {
+		return err
+	}
 	if o.docs == "" {
 		return nil
 	}
@@ -126,7 +137,7 @@ func runParts(chosen []contestant, o options) (*results, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Contestants = append(r.Contestants, described{ID: c.id, Name: c.name, Bare: c.bare, Versions: versions})
+		r.Contestants = append(r.Contestants, described{ID: c.id, Name: c.name, Bare: c.bare, Redis: c.redis, Lacks: c.lacks, Versions: versions})
 	}
 	if o.has("micro") {
 		raw, err := os.Create(filepath.Join(o.out, "micro.txt"))
@@ -190,4 +201,27 @@ func printResident(id, sessions string) error {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(r)
+}
+
+// runProbe is the process of a probe.
+func runProbe(id, workload, sessions, redis string) error {
+	c, err := find(id)
+	if err != nil {
+		return err
+	}
+	w, ok := findWorkload(workload)
+	n, err := strconv.Atoi(sessions)
+	if !ok || err != nil {
+		return fmt.Errorf("bench: probe: got workload %q, sessions %q; want a workload in process and a number", workload, sessions)
+	}
+	return probeLoop(c, w, n, redis, os.Stdin, os.Stdout)
+}
+
+// runCrowd is the process of a crowd's users.
+func runCrowd(users, cookie string, addresses []string) error {
+	n, err := strconv.Atoi(users)
+	if err != nil {
+		return fmt.Errorf("bench: crowd: users: %w", err)
+	}
+	return crowdLoop(n, cookie, addresses, os.Stdin, os.Stdout)
 }

@@ -40,7 +40,7 @@ func runMicro(cs []contestant, o options, raw io.Writer) ([]micro, error) {
 				continue
 			}
 			command := exec.Command("./"+binary, "-test.run", "^$", "-test.benchmem",
-				"-test.bench", "/^"+c.id+"$", "-test.benchtime", o.benchtime)
+				"-test.bench", "/^"+c.id+"$", "-test.benchtime", o.benchtime, fmt.Sprintf("-test.short=%t", o.brief))
 			command.Stderr = os.Stderr
 			out, err := command.Output()
 			if err != nil {

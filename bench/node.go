@@ -10,10 +10,12 @@ var (
 	}
 	koaMemory = contestant{
 		id: "koa-memory", name: "koa-generic-session, memory", bare: "koa", node: true,
+		lacks:   []string{noEnd, noIsolation},
 		modules: []string{"koa", "koa-generic-session"},
 	}
 	koaRedis = contestant{
 		id: "koa-redis", name: "koa-generic-session, koa-redis", bare: "koa", node: true, redis: true,
+		lacks:   []string{noMerge},
 		modules: []string{"koa", "koa-generic-session", "koa-redis", "ioredis"},
 	}
 	bareExpress = contestant{
@@ -22,10 +24,12 @@ var (
 	}
 	expressMemory = contestant{
 		id: "express-memory", name: "express-session, memory", bare: "express", node: true,
+		lacks:   []string{noMerge},
 		modules: []string{"express", "express-session"},
 	}
 	expressRedis = contestant{
 		id: "express-redis", name: "express-session, connect-redis", bare: "express", node: true, redis: true,
+		lacks:   []string{noMerge},
 		modules: []string{"express", "express-session", "connect-redis", "redis"},
 	}
 )

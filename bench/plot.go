@@ -3,9 +3,6 @@ package main
 import (
 	"fmt"
 	"html"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -23,6 +20,7 @@ type bar struct {
 	ours  bool // drawn in the colour that stands out
 	bare  bool // drawn in grey: a framework without sessions
 	parts []float64
+	note  string // stands behind the bar's number
 }
 
 func (b bar) total() float64 {
@@ -33,56 +31,19 @@ func (b bar) total() float64 {
 	return sum
 }
 
-// writePlots writes the results' plots as SVG files into dir.
-func writePlots(r *results, dir string) error {
-	for name, p := range r.plots() {
-		if len(p.bars) == 0 {
-			continue
-		}
-		if err := os.WriteFile(filepath.Join(dir, name+".svg"), []byte(p.svg()), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (p plot) caption() string { return p.title }
 
-// plots returns the plots by file name.
-func (r *results) plots() map[string]plot {
-	plots := map[string]plot{}
-	for _, w := range []workload{read, count, create} {
-		p := plot{title: w.id + ", " + w.title + ": CPU per request", unit: "µs", parts: []string{"server", "Redis"}}
-		for _, c := range r.Contestants {
-			if e, ok := r.endToEnd(c.ID, w); ok {
-				p.bars = append(p.bars, c.bar(e.ServerCPU, e.RedisCPU))
-			}
-		}
-		plots["cpu-"+w.id] = p
-	}
-	throughput := plot{title: read.id + ", " + read.title + ": requests per second and core", unit: "req/s"}
-	for _, c := range r.Contestants {
-		if e, ok := r.endToEnd(c.ID, read); ok {
-			throughput.bars = append(throughput.bars, c.bar(1e6/e.ServerCPU))
-		}
-	}
-	plots["throughput-W1"] = throughput
-	memory := plot{title: "W5, many sessions in memory: bytes per session", unit: "B", parts: []string{"live heap", "rest of RSS"}}
-	for _, s := range r.Resident {
-		i := slices.IndexFunc(r.Contestants, func(c described) bool { return c.ID == s.Contestant })
-		memory.bars = append(memory.bars, r.Contestants[i].bar(s.HeapPerSession, max(0, s.RSSPerSession-s.HeapPerSession)))
-	}
-	plots["memory-W5"] = memory
-	return plots
-}
+func (p plot) empty() bool { return len(p.bars) == 0 }
 
 func (c described) bar(parts ...float64) bar {
-	return bar{label: c.Name, ours: strings.HasPrefix(c.ID, "sess-"), bare: c.ID == c.Bare, parts: parts}
+	return bar{label: c.Name, ours: c.ours(), bare: c.ID == c.Bare, parts: parts}
 }
 
 // The plot's measures, in the SVG's units; a viewer scales them.
 const (
 	plotWidth   = 860
 	labelWidth  = 250
-	valueWidth  = 110
+	valueWidth  = 150
 	barHeight   = 18
 	barDistance = 26
 	plotTop     = 56
@@ -159,5 +120,5 @@ func (b bar) draw(out *strings.Builder, y int, scale float64) {
 		fmt.Fprintf(out, `<rect class="%s%c" x="%.1f" y="%d" width="%.1f" height="%d"/>`+"\n", kind, 'a'+i, x, y, part*scale, barHeight)
 		x += part * scale
 	}
-	fmt.Fprintf(out, `<text x="%.1f" y="%d">%s</text>`+"\n", x+6, y+barHeight-4, number(b.total()))
+	fmt.Fprintf(out, `<text x="%.1f" y="%d">%s</text>`+"\n", x+6, y+barHeight-4, number(b.total())+html.EscapeString(b.note))
 }

@@ -24,14 +24,19 @@ type server struct {
 }
 
 // startServer starts c and returns when it listens and does its work. It has one CPU and one thread of Go or JavaScript,
-// or, if parallel, all that the machine has.
-func startServer(c contestant, redis string, parallel bool) (*server, error) {
+// or, with allCPUs, all that the machine has.
+func startServer(c contestant, redis string, allCPUs bool) (*server, error) {
 	command, err := contestantCommand(c, "serve", redis)
 	if err != nil {
 		return nil, err
 	}
+	return startServerBy(command, c, allCPUs)
+}
+
+// startServerBy is startServer by the command that runs c.
+func startServerBy(command *exec.Cmd, c contestant, allCPUs bool) (*server, error) {
 	cpu, threads := serverCPU, 1
-	if parallel {
+	if allCPUs {
 		cpu, threads = anyCPU, runtime.NumCPU()
 	}
 	command.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", threads), "NODE_ENV=production")

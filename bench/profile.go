@@ -1,5 +1,10 @@
 package main
 
+import (
+	"fmt"
+	"strings"
+)
+
 // field is one value of a session.
 type field struct {
 	key   string
@@ -30,6 +35,48 @@ const (
 	// readAnswer is what /read says of a session that holds the profile.
 	readAnswer = profileName + "\n" + profileEmail
 )
+
+// sized is the profile and four texts, of so many bytes as JSON all together: the size differs, the number of values
+// does not.
+func sized(bytes int) []field {
+	const texts, names = 4, 4 * len(`,"text1":""`)
+	room := bytes - profileBytes - names
+	fields := profile()
+	for i := range texts {
+		n := room / texts
+		if i == 0 {
+			n += room % texts
+		}
+		fields = append(fields, field{fmt.Sprintf("text%d", i+1), strings.Repeat("a plain sentence of the kind that a draft is made of, ", n/54+1)[:n]})
+	}
+	return fields
+}
+
+// profileBytes is the size of the profile as JSON.
+const profileBytes = 329
+
+// keyed is a session of n short values, of which the count was set last.
+func keyed(n int) []field {
+	var fields []field
+	for i := range n - 1 {
+		fields = append(fields, field{fmt.Sprintf("article%04d", i), "2 pieces"})
+	}
+	return append(fields, field{"count", 0})
+}
+
+// logins are the sessions that every contestant makes, by the path that makes them.
+func logins() map[string][]field {
+	return map[string][]field{
+		"/login":           profile(),
+		"/login-1kB":       sized(1_000),
+		"/login-10kB":      sized(10_000),
+		"/login-60kB":      sized(60_000),
+		"/login-keys-1":    keyed(1),
+		"/login-keys-10":   keyed(10),
+		"/login-keys-100":  keyed(100),
+		"/login-keys-1000": keyed(1_000),
+	}
+}
 
 // asInt returns the whole number that an encoding made of an int; 0 if it is none.
 func asInt(v any) int {

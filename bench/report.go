@@ -2,11 +2,20 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
+
+// pictures shows the plots of these names that have something to show.
+func (r *results) pictures(b *strings.Builder, names ...string) {
+	drawings := r.drawings()
+	for _, name := range names {
+		if d, ok := drawings[name]; ok {
+			fmt.Fprintf(b, "\n![%s](benchmarks/%s.svg)\n", d.caption(), name)
+		}
+	}
+}
 
 // tables returns the results as Markdown.
 func (r *results) tables() string {
@@ -17,6 +26,7 @@ func (r *results) tables() string {
 	r.microTables(&b)
 	r.endToEndTables(&b)
 	r.residentTable(&b)
+	r.cheaperTable(&b)
 	r.versionTable(&b)
 	return b.String()
 }
@@ -27,6 +37,7 @@ func (r *results) microTables(b *strings.Builder) {
 		return
 	}
 	fmt.Fprint(b, "\n### In process\n")
+	r.pictures(b, "size-memory", "size-redis", "sessions")
 	for _, w := range microWorkloads() {
 		fmt.Fprintf(b, "\n**%s: %s**\n\n", w.id, w.title)
 		row(b, "contestant", "ns", "CPU ns", "CPU ns over bare", "B", "allocs", "allocs over bare")
@@ -56,26 +67,26 @@ func (r *results) endToEndTables(b *strings.Builder) {
 		return
 	}
 	fmt.Fprint(b, "\n### End to end\n")
+	r.pictures(b, "shared", "shared-two", "cpu-W1", "cpu-W2", "cpu-W3")
 	for _, w := range endToEndWorkloads() {
 		fmt.Fprintf(b, "\n**%s: %s**\n\n", w.id, w.title)
-		counting := w.path == count.path
 		header, rule := []string{"contestant", "req/s", "p50 µs", "p99 µs", "server CPU s per 10⁶", "of bare, per core", "Redis CPU s per 10⁶"},
 			[]string{"---", "--:", "--:", "--:", "--:", "--:", "--:"}
-		if counting {
-			header, rule = append(header, "lost updates"), append(rule, "--:")
+		if w.counts() {
+			header, rule = append(header, "lost updates", "failed"), append(rule, "--:", "--:")
 		}
 		row(b, header...)
 		row(b, rule...)
 		for _, c := range r.Contestants {
 			e, ok := r.endToEnd(c.ID, w)
-			if !ok || w.parallel && c.ID == c.Bare {
+			if !ok || w.shared && c.ID == c.Bare {
 				continue
 			}
 			cells := []string{
 				c.Name, number(e.PerSecond), number(e.P50), number(e.P99), number(e.ServerCPU), r.perCore(c.ID, w), number(e.RedisCPU),
 			}
-			if counting {
-				cells = append(cells, lost(e))
+			if w.counts() {
+				cells = append(cells, share(e.LostUpdates, e.Updates), share(e.Failed, e.Requests))
 			}
 			row(b, cells...)
 		}
@@ -96,19 +107,28 @@ func (r *results) perCore(id string, w workload) string {
 	return fmt.Sprintf("%.0f %%", median(ratios)*100)
 }
 
-func lost(e endToEnd) string {
-	if e.Updates == 0 {
+// share writes part of whole; nothing of nothing.
+func share(part, whole int) string {
+	if whole == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.1f %%", float64(e.LostUpdates)/float64(e.Updates)*100)
+	return fmt.Sprintf("%.1f %%", float64(part)/float64(whole)*100)
+}
+
+// lost is the fraction of the updates that no count shows.
+func (e endToEnd) lost() float64 {
+	if e.Updates == 0 {
+		return 0
+	}
+	return float64(e.LostUpdates) / float64(e.Updates)
 }
 
 func (r *results) residentTable(b *strings.Builder) {
 	if len(r.Resident) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n### Resident\n\n**W5: %d sessions in the memory of one process**\n\n", r.Resident[0].Sessions)
-	row(b, "contestant", "live heap, B each", "RSS, B each", "objects each", "full GC, CPU ms", "read over bare, ns")
+	fmt.Fprintf(b, "\n### Resident\n\n![W5: bytes per session](benchmarks/memory-W5.svg)\n\n**W5: %d sessions in the memory of one process**\n\n", r.Resident[0].Sessions)
+	row(b, "contestant", "live heap, B each", "RSS, B each", "objects each", "full GC, CPU ms", "read over bare, CPU ns")
 	row(b, "---", "--:", "--:", "--:", "--:", "--:")
 	for _, s := range r.Resident {
 		objects, reads := "", ""
@@ -126,6 +146,15 @@ func (r *results) versionTable(b *strings.Builder) {
 	for _, c := range r.Contestants {
 		row(b, c.Name, strings.Join(c.Versions, ", "))
 	}
+}
+
+// residentOf returns what the sessions of one contestant cost.
+func (r *results) residentOf(id string) (resident, bool) {
+	i := slices.IndexFunc(r.Resident, func(s resident) bool { return s.Contestant == id })
+	if i < 0 {
+		return resident{}, false
+	}
+	return r.Resident[i], true
 }
 
 func (r *results) name(id string) string {
@@ -167,6 +196,7 @@ func (r *results) endToEnd(id string, w workload) (endToEnd, bool) {
 			perSecond, p50, p99 = append(perSecond, m.PerSecond), append(p50, m.P50), append(p99, m.P99)
 			server, redis = append(server, m.ServerCPU), append(redis, m.RedisCPU)
 			e.Updates, e.LostUpdates = e.Updates+m.Updates, e.LostUpdates+m.LostUpdates
+			e.Requests, e.Failed = e.Requests+m.Requests, e.Failed+m.Failed
 		}
 	}
 	e.PerSecond, e.P50, e.P99 = median(perSecond), median(p50), median(p99)
@@ -203,35 +233,4 @@ func thousands(n int64) string {
 		text = text[:i] + "," + text[i:]
 	}
 	return text
-}
-
-// The lines in benchmarks.md between which the tables stand.
-const (
-	tablesBegin = "<!-- tables: written by bench -->\n"
-	tablesEnd   = "<!-- end of tables -->\n"
-)
-
-// publish puts the tables into benchmarks.md and the plots and results beside it.
-func publish(r *results, tables, docs string) error {
-	path := filepath.Join(docs, "benchmarks.md")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(text), tablesBegin)
-	_, after, ok2 := strings.Cut(rest, tablesEnd)
-	if !ok || !ok2 {
-		return fmt.Errorf("bench: %s: want the lines %q and %q", path, tablesBegin, tablesEnd)
-	}
-	if err := os.WriteFile(path, []byte(before+tablesBegin+"\n"+tables+"\n"+tablesEnd+after), 0o644); err != nil {
-		return err
-	}
-	dir := filepath.Join(docs, "benchmarks")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	if err := writeResults(r, filepath.Join(dir, "results.json")); err != nil {
-		return err
-	}
-	return writePlots(r, dir)
 }

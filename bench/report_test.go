@@ -87,7 +87,7 @@ func TestPlotsAreWellFormedAndEscaped(t *testing.T) {
 func TestPublishingKeepsTheProseAroundTheTables(t *testing.T) {
 	docs := t.TempDir()
 	path := filepath.Join(docs, "benchmarks.md")
-	if err := os.WriteFile(path, []byte("before\n"+tablesBegin+"old\n"+tablesEnd+"after\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("before\n"+tablesSection.begin+"old\n"+tablesSection.end+"after\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time it must find its own marks
@@ -96,7 +96,7 @@ func TestPublishingKeepsTheProseAroundTheTables(t *testing.T) {
 		}
 	}
 	got, err := os.ReadFile(path)
-	if want := "before\n" + tablesBegin + "\nnew\n" + tablesEnd + "after\n"; err != nil || string(got) != want {
+	if want := "before\n" + tablesSection.begin + "\nnew\n\n" + tablesSection.end + "after\n"; err != nil || string(got) != want {
 		t.Errorf("got %q, %v; want %q", got, err, want)
 	}
 }

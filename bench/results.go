@@ -28,6 +28,8 @@ type described struct {
 	ID       string   `json:"id"`
 	Name     string   `json:"name"`
 	Bare     string   `json:"bare"`
+	Redis    bool     `json:"redis,omitempty"`
+	Lacks    []string `json:"lacks,omitempty"`
 	Versions []string `json:"versions"`
 }
 

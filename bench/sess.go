@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"github.com/fibersess/sess"
 	"github.com/gofiber/fiber/v2"
@@ -37,13 +38,16 @@ func sessSession(config sess.Config) (app, error) {
 	if err != nil {
 		return app{}, err
 	}
+	var written atomic.Int64
 	return routeFiber(work[fiber.Handler]{
-		login: func(c *fiber.Ctx) error {
-			s := manager.From(c)
-			for _, f := range profile() {
-				sess.Set(s, f.key, f.value)
+		login: func(values []field) fiber.Handler {
+			return func(c *fiber.Ctx) error {
+				s := manager.From(c)
+				for _, f := range values {
+					sess.Set(s, f.key, f.value)
+				}
+				return sayOK(c)
 			}
-			return sayOK(c)
 		},
 		read: func(c *fiber.Ctx) error {
 			s := manager.From(c)
@@ -64,5 +68,9 @@ func sessSession(config sess.Config) (app, error) {
 			return sayOK(c)
 		},
 		anonymous: sayOK,
+		more: map[string]fiber.Handler{write.path: func(c *fiber.Ctx) error {
+			sess.Set(manager.From(c), "count", int(written.Add(1)))
+			return sayOK(c)
+		}},
 	}, manager.Handle), nil
 }

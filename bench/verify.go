@@ -7,7 +7,7 @@ import (
 
 // verify reports why c does not do its work, and nil if it does. Nothing is timed that did not pass.
 func verify(c contestant, d driver) error {
-	cookie, err := login(d)
+	cookie, err := login(d, "/login")
 	if err != nil {
 		return fmt.Errorf("bench: %s: %w", c.id, err)
 	}
@@ -28,9 +28,6 @@ func verify(c contestant, d driver) error {
 	}
 	return nil
 }
-
-// foreignCookies are a stranger's: what an analytics script leaves behind.
-const foreignCookies = "_ga=GA1.1.1234567890.1700000000; theme=dark"
 
 // verifySession checks what only a session layer does: it counts, keeps sessions apart and makes new ones.
 func verifySession(d driver, cookie string) error {
@@ -56,13 +53,36 @@ func verifySession(d driver, cookie string) error {
 	return expect(d, "/read", created, profileName+"\n")
 }
 
-// login makes a session that holds the profile and returns the Cookie header of its owner.
-func login(d driver) (cookie string, err error) {
-	if err := expect(d, "/login", "", "ok"); err != nil {
+// verifySizes checks that a contestant keeps sessions of all sizes, and finds its own among foreign cookies.
+func verifySizes(d driver) error {
+	for path := range logins() {
+		cookie, err := login(d, path)
+		if err != nil {
+			return err
+		}
+		for _, among := range []func(string) (string, bool){around, between} {
+			if header, ok := among(cookie); ok {
+				if err := expect(d, "/peek", header, "0"); err != nil {
+					return fmt.Errorf("among foreign cookies: %w", err)
+				}
+			}
+		}
+		for _, step := range []struct{ path, want string }{{"/peek", "0"}, {"/count", "ok"}, {"/peek", "1"}} {
+			if err := expect(d, step.path, cookie, step.want); err != nil {
+				return fmt.Errorf("after %s: %w", path, err)
+			}
+		}
+	}
+	return nil
+}
+
+// login makes the session of a path of logins and returns the Cookie header of its owner.
+func login(d driver, path string) (cookie string, err error) {
+	if err := expect(d, path, "", "ok"); err != nil {
 		return "", err
 	}
 	if cookie = d.cookie(); cookie == "" {
-		return "", fmt.Errorf("/login: no cookie")
+		return "", fmt.Errorf("%s: no cookie", path)
 	}
 	return cookie, nil
 }

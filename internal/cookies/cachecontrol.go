@@ -8,7 +8,6 @@ import (
 
 // The header fields that are asked for in every request, as fasthttp keeps their names.
 var (
-	cookieField       = []byte(fasthttp.HeaderCookie)
 	setCookieField    = []byte(fasthttp.HeaderSetCookie)
 	cacheControlField = []byte(fasthttp.HeaderCacheControl)
 	varyField         = []byte(fasthttp.HeaderVary)

@@ -17,6 +17,7 @@ import (
 type Writer struct {
 	name    string
 	sigName string
+	find    []byte        // name, to search for
 	keys    *sign.Keyring // nil: unsigned
 	usual   [2]rendered   // the configuration's attributes, without TLS and with it
 	pool    sync.Pool     // *cookieScratch
@@ -47,7 +48,7 @@ type cookieScratch struct {
 // NewWriter returns a writer of cookies with the name and, usually, the attributes of c, which has passed
 // validate. keys is nil for cookies without a signature.
 func NewWriter(c *Cookie, keys *sign.Keyring) *Writer {
-	w := &Writer{name: c.Name, sigName: c.Name + ".sig", keys: keys}
+	w := &Writer{name: c.Name, sigName: c.Name + sigSuffix, find: []byte(c.Name), keys: keys}
 	w.pool.New = func() any { return new(cookieScratch) }
 	for i, tls := range [...]bool{false, true} {
 		a := c.attributes(tls)

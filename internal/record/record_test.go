@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fibersess/sess/internal/jsontext"
 )
 
 // koaRecord is what Koa's session middleware writes.
@@ -55,13 +57,13 @@ func TestRecordWrittenByKoaIsRead(t *testing.T) {
 func TestRecordIsFoundByDecodedName(t *testing.T) {
 	r := mustParse(t, ` { "caf\u00e9" : 1 , "\ud83d\ude00":2,"a\"\\\/\b\f\n\r\t":3,"\ud800":4,"plain":5,"":6 } `)
 	for key, want := range map[string]string{
-		"café": "1", "😀": "2", "a\"\\/\b\f\n\r\t": "3", "\ufffd": "4", "plain": "5", "": "6", "\xff": "4",
+		"café": "1", "😀": "2", "a\"\\/\b\f\n\r\t": "3", "\ufffd": "4", "plain": "5", "": "6",
 	} {
 		if got, ok := r.Raw(key); got != want || !ok {
 			t.Errorf("Raw(%q): got %q, %v, want %s, true", key, got, ok, want)
 		}
 	}
-	for _, key := range []string{`caf\u00e9`, "caf", "cafés", "plai", "plainer", "😀😀"} {
+	for _, key := range []string{`caf\u00e9`, "caf", "cafés", "plai", "plainer", "😀😀", "\xff"} {
 		if got, ok := r.Raw(key); ok {
 			t.Errorf("Raw(%q): got %q, want none", key, got)
 		}
@@ -247,8 +249,8 @@ func TestRecordReadsWithoutAllocation(t *testing.T) {
 		"two values": func() bool {
 			user, _ := r.Raw("user")
 			count, _ := r.Raw("count")
-			s, ok := DecodeValue[string](user)
-			n, fine := DecodeValue[int](count)
+			s, ok := jsontext.DecodeValue[string](user)
+			n, fine := jsontext.DecodeValue[int](count)
 			return ok && fine && s == "alice.liddell@example.com" && n == 12
 		},
 		"escaped name": func() bool { _, ok := escaped.Raw("café"); return ok },
@@ -288,7 +290,7 @@ func FuzzParseRecord(f *testing.F) {
 			if !errors.Is(err, ErrCorrupt) {
 				t.Fatalf("error: got %v, want ErrCorrupt", err)
 			}
-			if _, ok := names[headerMember]; valid && !ok && strings.Count(s, "[")+strings.Count(s, "{") < maxDepth {
+			if _, ok := names[headerMember]; valid && !ok && strings.Count(s, "[")+strings.Count(s, "{") < jsontext.MaxDepth {
 				t.Fatalf("%q: got %v, want a record as encoding/json has it", s, err)
 			}
 			return
@@ -343,10 +345,10 @@ func BenchmarkReadTwoOfTenMembers(b *testing.B) {
 	for b.Loop() {
 		user, _ := r.Raw("user")
 		theme, _ := r.Raw("theme")
-		if s, _ := DecodeValue[string](user); s == "" {
+		if s, _ := jsontext.DecodeValue[string](user); s == "" {
 			b.Fatal("got no user")
 		}
-		if s, _ := DecodeValue[string](theme); s == "" {
+		if s, _ := jsontext.DecodeValue[string](theme); s == "" {
 			b.Fatal("got no theme")
 		}
 	}

@@ -167,7 +167,7 @@ func (s *Store) end(ctx context.Context, key string) (*record.Record, error) {
 }
 
 // isSession reports whether r is neither a tombstone nor a grave.
-func isSession(r *record.Record) bool { return !r.Renewed() }
+func isSession(r *record.Record) bool { return r.Live() }
 
 // remove deletes key.
 func (s *Store) remove(ctx context.Context, key string) error {

@@ -1,0 +1,247 @@
+// House checks what the compiler cannot: which package may import which, and how long files and functions may be. Run
+// it from the repository's root:
+//
+//	go run ./.ci/house            everything
+//	go run ./.ci/house -imports   without the lengths
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const module = "github.com/fibersess/sess"
+
+// allowed says what each package may import of this module; "" is the root. The packages under internal/ stand above
+// those that they import. A package that is not here has no place yet: give it one.
+var allowed = map[string][]string{
+	"internal/ident":     {},
+	"internal/jsontext":  {},
+	"internal/record":    {"internal/ident", "internal/jsontext"},
+	"internal/draft":     {"internal/ident", "internal/record"},
+	"internal/guard":     {},
+	"internal/sign":      {"internal/ident"},
+	"internal/cookies":   {"internal/ident", "internal/jsontext", "internal/sign"},
+	"internal/memory":    {"internal/ident", "internal/record"},
+	"internal/near":      {"internal/ident", "internal/record"},
+	"internal/redis":     {"internal/ident", "internal/near", "internal/record"},
+	"internal/redistest": {},
+	"": {
+		"internal/cookies", "internal/draft", "internal/guard", "internal/ident", "internal/jsontext", "internal/memory",
+		"internal/record", "internal/redis", "internal/sign",
+	},
+	"csrf":             {""},
+	"sesstest":         {""},
+	"examples/cluster": {""},
+	"examples/counter": {""},
+	"examples/koa":     {""},
+	"examples/login":   {""},
+	"cmd/sess":         {"", "internal/ident", "internal/record"},
+}
+
+// redisFiles are the files, and folders with a slash behind, that may import the Redis client: a program that keeps its
+// sessions in memory must not link it. Tests may, and the examples that show Redis.
+var redisFiles = []string{"rueidis_store.go", "internal/redis/", "internal/redistest/", "examples/", "cmd/"}
+
+const redisClient = "github.com/redis/rueidis"
+
+// Bounds of the text, without tests.
+const (
+	maxFileLines     = 400
+	maxFunctionLines = 60
+	maxRootFiles     = 20
+	maxRootLines     = 3900
+)
+
+// unbounded are modules of nothing but tests and measurements.
+var unbounded = []string{"bench/", "browser/", "interop/", "reliability/"}
+
+func main() {
+	importsOnly := flag.Bool("imports", false, "check imports only")
+	flag.Parse()
+	faults, err := imports()
+	if err == nil && !*importsOnly {
+		var long []string
+		long, err = lengths()
+		faults = append(faults, long...)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "house:", err)
+		os.Exit(2)
+	}
+	for _, f := range faults {
+		fmt.Fprintln(os.Stderr, "house:", f)
+	}
+	if len(faults) > 0 {
+		os.Exit(1)
+	}
+}
+
+// listed is what go list says of a package.
+type listed struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Imports    []string
+}
+
+// imports returns each import that the table does not allow, and each file that must not know the Redis client.
+func imports() ([]string, error) {
+	packages, err := list()
+	if err != nil {
+		return nil, err
+	}
+	var faults []string
+	for _, p := range packages {
+		name := inside(p.ImportPath)
+		may, known := allowed[name]
+		if !known {
+			faults = append(faults, fmt.Sprintf("%s: is not in the table of .ci/house; want a line that says what it may import", name))
+		}
+		for _, path := range p.Imports {
+			if of, ours := strings.CutPrefix(path+"/", module+"/"); ours && known && !slices.Contains(may, strings.TrimSuffix(of, "/")) {
+				faults = append(faults, fmt.Sprintf("%s imports %s; want only %q", display(name), display(inside(path)), may))
+			}
+		}
+		if slices.ContainsFunc(p.Imports, client) {
+			files, err := clients(p)
+			if err != nil {
+				return nil, err
+			}
+			faults = append(faults, files...)
+		}
+	}
+	return faults, nil
+}
+
+// list asks go list for the packages of this module.
+func list() ([]listed, error) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "./...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list: %w", err)
+	}
+	var packages []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		switch err := d.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return packages, nil
+		case err != nil:
+			return nil, err
+		}
+		packages = append(packages, p)
+	}
+}
+
+// clients returns the files of p that import the Redis client and must not.
+func clients(p listed) ([]string, error) {
+	var faults []string
+	for _, file := range p.GoFiles {
+		name := filepath.ToSlash(filepath.Join(inside(p.ImportPath), file))
+		if slices.ContainsFunc(redisFiles, func(may string) bool {
+			return name == may || strings.HasSuffix(may, "/") && strings.HasPrefix(name, may)
+		}) {
+			continue
+		}
+		syntax, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, file), nil, parser.ImportsOnly)
+		if err != nil {
+			return nil, err
+		}
+		for _, spec := range syntax.Imports {
+			if client(strings.Trim(spec.Path.Value, `"`)) {
+				faults = append(faults, fmt.Sprintf("%s imports %s; want it in %q only", name, redisClient, redisFiles))
+			}
+		}
+	}
+	return faults, nil
+}
+
+func client(path string) bool {
+	return path == redisClient || strings.HasPrefix(path, redisClient+"/")
+}
+
+// inside returns an import path of this module without the module's.
+func inside(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+}
+
+func display(name string) string {
+	if name == "" {
+		return "the root"
+	}
+	return name
+}
+
+// lengths returns each file and each function that is too long, and says if the root is too large.
+func lengths() ([]string, error) {
+	out, err := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*.go").Output()
+	if err != nil {
+		return nil, fmt.Errorf("git ls-files: %w", err)
+	}
+	var faults []string
+	rootFiles, rootLines := 0, 0
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		name := lines.Text()
+		if strings.HasSuffix(name, "_test.go") || slices.ContainsFunc(unbounded, func(dir string) bool { return strings.HasPrefix(name, dir) }) {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if errors.Is(err, os.ErrNotExist) { // deleted, and not yet committed
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		n := bytes.Count(text, []byte("\n"))
+		if n > maxFileLines {
+			faults = append(faults, fmt.Sprintf("%s: %d lines; want at most %d", name, n, maxFileLines))
+		}
+		if !strings.Contains(name, "/") {
+			rootFiles, rootLines = rootFiles+1, rootLines+n
+		}
+		long, err := functions(name, text)
+		if err != nil {
+			return nil, err
+		}
+		faults = append(faults, long...)
+	}
+	if rootFiles > maxRootFiles || rootLines > maxRootLines {
+		faults = append(faults, fmt.Sprintf("the root: %d files and %d lines; want at most %d and %d", rootFiles, rootLines, maxRootFiles, maxRootLines))
+	}
+	return faults, nil
+}
+
+// functions returns each function of a file that is too long, its comment aside.
+func functions(name string, text []byte) ([]string, error) {
+	set := token.NewFileSet()
+	syntax, err := parser.ParseFile(set, name, text, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	var faults []string
+	for _, decl := range syntax.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		if n := set.Position(f.End()).Line - set.Position(f.Pos()).Line + 1; n > maxFunctionLines {
+			faults = append(faults, fmt.Sprintf("%s: %s has %d lines; want at most %d", set.Position(f.Pos()), f.Name.Name, n, maxFunctionLines))
+		}
+	}
+	return faults, nil
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A cheaper is one row of the tables in which a rival takes less than sess does with the same kind of store.
+type cheaper struct {
+	row, rival, takes, ours, lacks string
+}
+
+// margin is the share of sess' whole figure by which a rival must be below it: rows differ by that from run to run.
+const margin = 0.05
+
+// cheaperRows finds every row in which a rival takes less. The page shows them with what the rival leaves out; an
+// unexplained one is a defect of sess.
+func (r *results) cheaperRows() []cheaper {
+	var rows []cheaper
+	for _, rival := range r.Contestants {
+		ours, ok := r.ourCounterpart(rival)
+		if !ok {
+			continue
+		}
+		rows = append(rows, r.cheaperInProcess(rival, ours)...)
+		rows = append(rows, r.cheaperEndToEnd(rival, ours)...)
+		rows = append(rows, r.cheaperResident(rival, ours)...)
+	}
+	return rows
+}
+
+// ourCounterpart is sess with the kind of store that rival has.
+func (r *results) ourCounterpart(rival described) (described, bool) {
+	if rival.ours() || rival.ID == rival.Bare {
+		return described{}, false
+	}
+	for _, c := range r.Contestants {
+		if c.ours() && c.Redis == rival.Redis {
+			return c, true
+		}
+	}
+	return described{}, false
+}
+
+// ours reports whether c is sess.
+func (c described) ours() bool { return strings.HasPrefix(c.ID, "sess-") }
+
+// cheaperInProcess compares what each adds to its bare framework.
+func (r *results) cheaperInProcess(rival, ours described) []cheaper {
+	var rows []cheaper
+	for _, w := range microWorkloads() {
+		theirs, ok := r.micro(rival.ID, w)
+		mine, ok2 := r.micro(ours.ID, w)
+		theirBare, _ := r.micro(rival.Bare, w)
+		myBare, _ := r.micro(ours.Bare, w)
+		if !ok || !ok2 {
+			continue
+		}
+		over, myOver := theirs.CPUNanos-theirBare.CPUNanos, mine.CPUNanos-myBare.CPUNanos
+		if myOver-over > margin*mine.CPUNanos {
+			rows = append(rows, cheaper{w.id + " in process", rival.Name, number(over) + " ns", number(myOver) + " ns", rival.withLoss(theirs.Lost)})
+		}
+	}
+	return rows
+}
+
+// cheaperEndToEnd compares the CPU time of server and Redis: above the bare framework's, and on a shared session, where
+// frameworks are not measured, all of it.
+func (r *results) cheaperEndToEnd(rival, ours described) []cheaper {
+	var rows []cheaper
+	for _, w := range endToEndWorkloads() {
+		theirs, ok := r.endToEnd(rival.ID, w)
+		mine, ok2 := r.endToEnd(ours.ID, w)
+		if !ok || !ok2 {
+			continue
+		}
+		takes, myTakes := theirs.ServerCPU+theirs.RedisCPU, mine.ServerCPU+mine.RedisCPU
+		whole := myTakes
+		if !w.shared {
+			theirBare, _ := r.endToEnd(rival.Bare, w)
+			myBare, _ := r.endToEnd(ours.Bare, w)
+			takes, myTakes = takes-theirBare.ServerCPU, myTakes-myBare.ServerCPU
+		}
+		if myTakes-takes > margin*whole {
+			rows = append(rows, cheaper{w.id + " end to end", rival.Name, number(takes) + " µs", number(myTakes) + " µs", rival.withLoss(theirs.lost())})
+		}
+	}
+	return rows
+}
+
+// cheaperResident compares the memory of a session, and reading one of many.
+func (r *results) cheaperResident(rival, ours described) []cheaper {
+	theirs, ok := r.residentOf(rival.ID)
+	mine, ok2 := r.residentOf(ours.ID)
+	if !ok || !ok2 {
+		return nil
+	}
+	var rows []cheaper
+	if mine.HeapPerSession-theirs.HeapPerSession > margin*mine.HeapPerSession {
+		rows = append(rows, cheaper{"W5, live heap", rival.Name, number(theirs.HeapPerSession) + " B", number(mine.HeapPerSession) + " B", rival.withLoss(0)})
+	}
+	over, myOver := theirs.ReadNanos-theirs.BareReadNanos, mine.ReadNanos-mine.BareReadNanos
+	if theirs.ReadNanos > 0 && myOver-over > margin*mine.ReadNanos {
+		rows = append(rows, cheaper{"W5, read", rival.Name, number(over) + " ns", number(myOver) + " ns", rival.withLoss(0)})
+	}
+	return rows
+}
+
+// withLoss is what c leaves out, and first of all the updates that it lost in this row.
+func (c described) withLoss(lost float64) string {
+	lacks := strings.Join(c.Lacks, "; ")
+	if lost < 0.001 {
+		return lacks
+	}
+	return fmt.Sprintf("**%.0f %% of the updates**; %s", lost*100, lacks)
+}
+
+// cheaperTable writes the rows in which a rival takes less.
+func (r *results) cheaperTable(b *strings.Builder) {
+	rows := r.cheaperRows()
+	fmt.Fprint(b, "\n### Where a rival takes less\n\n")
+	if len(rows) == 0 {
+		fmt.Fprintf(b, "In no row does a rival take less than `sess` with the same kind of store, by more than %.0f %% of `sess`' whole figure.\n", margin*100)
+		return
+	}
+	fmt.Fprintf(b, "Every row in which a rival takes less CPU time or memory than `sess` with the same kind of store, by more than %.0f %% of `sess`'\n"+
+		"whole figure. CPU time is above that of the bare framework; on a shared session it is that of server and Redis.\n\n", margin*100)
+	row(b, "row", "rival", "takes", "sess takes", "what the rival leaves out")
+	row(b, "---", "---", "--:", "--:", "---")
+	for _, c := range rows {
+		row(b, c.row, c.rival, c.takes, c.ours, c.lacks)
+	}
+}

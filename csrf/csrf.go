@@ -1,0 +1,167 @@
+// Package csrf protects a Fiber application from forged requests: those that another site makes a visitor's browser
+// send, cookies included.
+//
+//	app.Use(sess.New())
+//	app.Use(csrf.New())
+//
+// That is the whole of it for most applications: it looks at what the browser itself says of a request's origin, and
+// needs no token, no storage and no change to a form. [Config.Token] asks for a token in every form as well.
+package csrf
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// Config says which requests pass. Its zero value lets the application's own pages through, and what is no browser.
+type Config struct {
+	// TrustedOrigins are other origins whose requests pass, each as a browser writes it: "https://pay.example.com".
+	// A trusted origin can do whatever its visitors can. Default: none.
+	TrustedOrigins []string
+
+	// DangerouslySkip lets a request through unseen when it returns true. It is for what other sites have a browser
+	// post here, such as the form_post callback of an identity provider, whose own state parameter then has to be
+	// checked. Default: nil.
+	DangerouslySkip func(ctx *fasthttp.RequestCtx) bool
+}
+
+// ErrOrigin refuses a request that another origin caused. Fiber answers it with 403.
+var ErrOrigin error = refusal("Forbidden: another site caused this request")
+
+// refusal is an error that Fiber answers with 403 and its text.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// Unwrap gives Fiber the status.
+func (r refusal) Unwrap() error { return fiber.ErrForbidden }
+
+// New returns the protection as a handler for Fiber, of at most one Config. A request that is refused goes no further,
+// and the application's ErrorHandler gets [ErrOrigin]. New panics if the Config is wrong; [NewProtection] returns the
+// error instead.
+func New(config ...Config) fiber.Handler {
+	var c Config
+	switch len(config) {
+	case 0:
+	case 1:
+		c = config[0]
+	default:
+		panic("csrf: New: more than one Config; want one")
+	}
+	p, err := NewProtection(c)
+	if err != nil {
+		panic(err)
+	}
+	return p.Handle
+}
+
+// Protection tells an application's own requests from those that other sites cause. It follows the rule of
+// [net/http.CrossOriginProtection]:
+//
+//   - GET, HEAD and OPTIONS pass, so their handlers must change nothing. An upgrade to a WebSocket is the exception:
+//     it is checked like a POST, since browsers let every site open one, with this site's cookies.
+//   - Sec-Fetch-Site decides where it is there, which is in every browser since 2023, on https and on localhost:
+//     same-origin and none (an address that the visitor typed, a bookmark) pass; another value passes from a trusted
+//     Origin only. A subdomain is another origin.
+//   - Else Origin decides: the request's own host passes, with any port left out that is the scheme's own, and so does
+//     a trusted origin.
+//   - With neither of the two the request comes from no browser, or from one older than 2020, and passes.
+//
+// What it does not stop: a request that a script of this very origin sends (an injected script is the visitor), and a
+// GET that changes something. Behind a proxy that puts another Host in place of the visitor's, name the public origin
+// in [Config.TrustedOrigins].
+//
+// A Protection is safe for concurrent use.
+type Protection struct {
+	trusted map[string]struct{}
+	skip    func(ctx *fasthttp.RequestCtx) bool
+}
+
+// NewProtection checks config and returns its Protection. The error holds every mistake at once.
+func NewProtection(config Config) (*Protection, error) {
+	p := &Protection{trusted: make(map[string]struct{}, len(config.TrustedOrigins)), skip: config.DangerouslySkip}
+	var errs []error
+	for _, origin := range config.TrustedOrigins {
+		if err := validOrigin(origin); err != nil {
+			errs = append(errs, err)
+		}
+		p.trusted[origin] = struct{}{}
+	}
+	return p, errors.Join(errs...)
+}
+
+// Handle is the protection for Fiber: app.Use(p.Handle).
+func (p *Protection) Handle(c *fiber.Ctx) error {
+	if err := p.Check(c.Context()); err != nil {
+		return err
+	}
+	return c.Next()
+}
+
+// Check returns nil if the request may pass, for plain fasthttp and other frameworks. It allocates nothing.
+func (p *Protection) Check(ctx *fasthttp.RequestCtx) error {
+	if safe(&ctx.Request.Header) || p.skip != nil && p.skip(ctx) || p.ours(ctx) {
+		return nil
+	}
+	return ErrOrigin
+}
+
+// The header fields of a request that are asked for, as fasthttp keeps their names.
+var (
+	upgradeField = []byte(fasthttp.HeaderUpgrade)
+	siteField    = []byte("Sec-Fetch-Site")
+	originField  = []byte(fasthttp.HeaderOrigin)
+)
+
+// safe reports whether a request with such a header changes nothing by the rules of HTTP. Every upgrade is unsafe:
+// browsers ask for one to open a WebSocket, and for nothing else.
+func safe(h *fasthttp.RequestHeader) bool {
+	switch string(h.Method()) {
+	case fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodOptions:
+		return len(h.PeekCanonical(upgradeField)) == 0
+	}
+	return false
+}
+
+// ours reports whether the application itself, a trusted origin, or no browser at all caused the request.
+func (p *Protection) ours(ctx *fasthttp.RequestCtx) bool {
+	h := &ctx.Request.Header
+	origin := field(h, originField)
+	switch site := field(h, siteField); string(site) {
+	case "same-origin", "none":
+		return true
+	case "":
+		if len(origin) == 0 || sameHost(origin, ctx.Request.URI().Host()) {
+			return true
+		}
+	}
+	_, trusted := p.trusted[string(origin)]
+	return trusted
+}
+
+// field returns the value of a request's header field. A server that leaves names as they came
+// (DisableHeaderNormalizing) may have it in another case, and a field that was overlooked would let the request pass.
+func field(h *fasthttp.RequestHeader, name []byte) []byte {
+	if value := h.PeekCanonical(name); len(value) > 0 {
+		return value
+	}
+	for key, value := range h.AllInOrder() {
+		if len(value) > 0 && bytes.EqualFold(key, name) {
+			return value
+		}
+	}
+	return nil
+}
+
+// sameHost reports whether origin is http:// or https:// and then host. The scheme is not compared: behind a proxy that
+// ends TLS nothing here knows it. Browsers that send Sec-Fetch-Site do compare it.
+func sameHost(origin, host []byte) bool {
+	rest, ok := bytes.CutPrefix(origin, []byte("https://"))
+	if !ok {
+		rest, ok = bytes.CutPrefix(origin, []byte("http://"))
+	}
+	return ok && len(host) > 0 && bytes.EqualFold(rest, host)
+}

@@ -1,0 +1,322 @@
+package sess
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/draft"
+	"github.com/fibersess/sess/internal/guard"
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/sign"
+	"github.com/valyala/fasthttp"
+)
+
+// request is one request of one session. It is pooled: its guard says who has it, and all but the guard's own fields is
+// read and written under the guard's lock.
+type request struct {
+	guard   guard.Guard
+	m       *Manager
+	stripe  uint32
+	tickets []ticket          // not given out yet
+	jar     cookies.Presented // what the request presents
+
+	arrival
+	work
+}
+
+// arrival is the part of a request that each one fills, and the next one finds empty.
+type arrival struct {
+	ctx       *fasthttp.RequestCtx
+	in        Request // nil: plain fasthttp
+	outer     *ticket // of another manager's session, around this one
+	loaded    bool    // the presented ids were looked up, or there are none
+	concluded bool    // the frame began to commit. The frame's own
+	committed bool    // the response is decided: what is written from now on needs Save
+}
+
+// work is the part that only a request with a session fills: most have none, and do not pay for its reset.
+type work struct {
+	base context.Context // parent of the store's deadlines; nil: Background
+	at   time.Time
+
+	signed  bool // the jar has an id with a good signature, not yet looked up unless loaded
+	loadErr error
+
+	id      ident.ID    // the session's own; zero until needed if the session is new
+	draft   draft.Draft // its base is the record as last seen in the store
+	arrived *record.Record
+	created int64 // Unix milliseconds
+	fate    draft.Fate
+	leaving ident.ID       // what Regenerate, Login or Destroy leaves behind
+	left    *record.Record // its record
+
+	destroyed bool  // Destroy was carried out
+	late      bool  // the save that runs now comes behind the decided response
+	renewed   bool  // a presented id met a tombstone: nothing is saved unless asked for
+	ended     bool  // the session ended, or another request renewed it, while this one had it: the handle is dead
+	forced    bool  // ForceSave
+	tokens    bool  // the response may hold a token: it is not to be stored by caches
+	discarded bool  // Discard
+	unsaved   bool  // written since committed
+	err       error // why the session cannot be saved, beside the draft's faults
+	failed    error // of a save: what the store made of it is not known, so it must not be made again
+
+	cookie     cookies.Cookie // the session's own options, if ownCookie: written, not yet stored
+	ownCookie  bool
+	stored     cookies.Cookie // room for those that a record has
+	cookieJSON []byte
+
+	debt debt
+}
+
+// ticket stands for a request in the user values of its RequestCtx and in every handle. It is never another request's, so
+// a Close that comes late, or from a copy of the user values, ends nobody else's request.
+type ticket struct {
+	r     *request // nil: the middleware has nothing to do with this request
+	gen   guard.Generation
+	outer *ticket
+}
+
+// ticketsAtOnce is how many tickets are made in one allocation, 3 KiB.
+const ticketsAtOnce = 128
+
+// Format prints nothing of the request, for every verb.
+func (t *ticket) Format(f fmt.State, _ rune) { io.WriteString(f, "sess.request") }
+
+// LogValue is Format's text, for log/slog.
+func (t *ticket) LogValue() slog.Value { return slog.StringValue("sess.request") }
+
+// framed reports whether the middleware's frame of t's request runs.
+func (t *ticket) framed() bool { return t.r != nil && t.r.guard.Framed(t.gen) }
+
+// session returns a handle on t's request. A function of the application's that runs inside gets one that is let through.
+func (t *ticket) session() Session {
+	if t == nil || t.r == nil {
+		return Session{}
+	}
+	return Session{t: t, turn: t.r.guard.Turn()}
+}
+
+// Close is called by fasthttp when the request is reset. Where the frame still runs, the request was taken from under its
+// handler, and its commit will touch neither the store nor the response. A second Close does nothing.
+func (t *ticket) Close() error {
+	for ; t != nil && t.r != nil; t = t.outer {
+		switch r := t.r; r.guard.Close(t.gen) {
+		case guard.LastIdle:
+			r.arrival = arrival{}
+			r.m.requests.Put(r)
+		case guard.Last:
+			r.release()
+		}
+	}
+	return nil
+}
+
+func newRequest(m *Manager) *request {
+	r := &request{m: m, stripe: m.tally.stripe()}
+	r.draft.Limit(m.config.MaxRecordBytes)
+	r.guard.Init()
+	return r
+}
+
+// bind makes r the request of ctx, finds what that presents, and returns its ticket.
+func (r *request) bind(ctx *fasthttp.RequestCtx, in Request, outer *ticket) *ticket {
+	r.ctx, r.in, r.outer = ctx, in, outer
+	signed := r.present()
+	r.loaded = !signed
+	if signed {
+		r.signed = true
+		r.at = arrivalTime(ctx)
+		if in != nil && !r.m.shelf.local {
+			r.base = in.Context()
+		}
+	}
+	r.guard.Begin(signed)
+	return r.ticket()
+}
+
+// ticket makes the ticket of the present generation.
+func (r *request) ticket() *ticket {
+	if len(r.tickets) == 0 {
+		r.tickets = make([]ticket, ticketsAtOnce)
+	}
+	t := &r.tickets[0]
+	r.tickets = r.tickets[1:]
+	t.r, t.gen, t.outer = r, r.guard.Generation(), r.outer
+	return t
+}
+
+// arrivalTime is when the request came in, by fasthttp's word. A RequestCtx made by hand has none.
+func arrivalTime(ctx *fasthttp.RequestCtx) time.Time {
+	if t := ctx.Time(); !t.IsZero() {
+		return t
+	}
+	return time.Now()
+}
+
+// parent is what the deadlines of a load derive from.
+func (r *request) parent() context.Context {
+	if r.base == nil {
+		return context.Background()
+	}
+	return r.base
+}
+
+// phase is the deadline of a commit. The end of the request's own context, which a timeout may have brought about, does
+// not stop it.
+func (r *request) phase() (context.Context, context.CancelFunc) {
+	parent := r.parent()
+	if !r.m.shelf.local { // To say so costs an allocation.
+		parent = context.WithoutCancel(parent)
+	}
+	return r.m.deadline(parent)
+}
+
+// call runs a function of the application's with a handle of its own; every other handle waits until it has returned.
+func (r *request) call(f func(Session)) {
+	r.guard.Call(func(turn guard.Turn) { f(Session{t: r.ticket(), turn: turn}) })
+}
+
+// newID gives the session an id if it has none.
+func (r *request) newID() error {
+	if !r.id.IsZero() {
+		return nil
+	}
+	generate := r.m.config.GenerateID
+	if generate == nil {
+		r.id = r.m.ids.RandomID()
+		return nil
+	}
+	text, err := generate(r.ctx)
+	if err != nil {
+		return &ownError{errors.Join(errors.New("sess: Config.GenerateID failed"), err)}
+	}
+	id, ok := ident.MakeID(text)
+	if !ok || len(text) < minIDBytes {
+		return &ownError{errors.New("sess: Config.GenerateID: bad id; want 16 to 63 cookie-safe bytes")}
+	}
+	r.id = id
+	return nil
+}
+
+// token makes a token of the session for purpose. A new session is to be stored, or the token would be of no session.
+func (r *request) token(purpose string) string {
+	err := r.newID()
+	var room [sign.TokenLen]byte
+	token := room[:0]
+	if err == nil {
+		token, err = r.m.ring.Token(token, purpose, &r.id)
+	}
+	if err != nil {
+		r.err = cmp.Or(r.err, error(&ownError{err}))
+		return ""
+	}
+	if r.draft.Base() == nil {
+		r.wrote()
+		r.forced = true
+	}
+	r.tokens = true
+	return string(token)
+}
+
+// dirty reports whether anything was asked of the session but reading.
+func (r *request) dirty() bool {
+	return r.draft.Dirty() || r.ownCookie || r.forced || r.fate != draft.Keep
+}
+
+// wrote notes a write. One that comes after the response was decided is not lost in silence: Err says so at once, and the
+// Dropped hook when the request ends, unless Save is called.
+func (r *request) wrote() {
+	if r.committed {
+		r.unsaved = true
+		if r.err == nil {
+			r.err = ErrCommitted
+		}
+	}
+}
+
+// fail hands an error to the ErrorHandler, or on. When the request was reset nobody is left to be answered, and another
+// request may own ctx.
+func (r *request) fail(err error) error {
+	if err == nil || r.guard.Taken() {
+		return nil
+	}
+	return r.m.fail(r.ctx, err)
+}
+
+// leave ends the middleware's frame: it pays what the response is owed and lets go of the request.
+func (r *request) leave() {
+	end := r.guard.Leave()
+	if end == guard.Gone {
+		return
+	}
+	if r.concluded && !r.committed && r.dirty() { // By a goroutine, while the frame found nothing to commit.
+		r.committed = true
+		r.wrote()
+	}
+	if end == guard.Last { // Another request may own ctx.
+		r.release()
+		return
+	}
+	defer r.guard.Unlock() // A Transport may panic.
+	r.committed = true
+	if r.guard.Touched() && !r.guard.Taken() {
+		r.pay()
+	}
+}
+
+// release empties a request that nobody has any more, and puts it back. It is called with the lock held.
+func (r *request) release() {
+	m, stripe, unsaved, id := r.m, r.stripe, r.unsaved, r.id
+	if r.guard.Touched() {
+		r.jar.Reset() // An id and a session: they do not lie around.
+		r.draft.Release()
+		clear(r.cookieJSON[:cap(r.cookieJSON)])
+		kept, cookieJSON := r.draft, r.cookieJSON[:0]
+		r.work = work{} // With the buffers in the literal it would be built beside and copied, in twice the time.
+		r.draft, r.cookieJSON = kept, cookieJSON
+	}
+	r.arrival = arrival{}
+	r.guard.Release()
+	m.requests.Put(r)
+	if unsaved { // At last, since a hook may panic.
+		m.drop(stripe, Event{ID: ID(id), Reason: ReasonCommitted})
+	}
+}
+
+func (r *request) count(c counter) { r.m.tally.add(r.stripe, c) }
+
+// reject tells that what was presented gave no session.
+func (r *request) reject(e Event) {
+	r.count(countRejected)
+	if e.Reason == ReasonSignature {
+		r.count(countSignatures)
+	}
+	emit(r.m.config.Hooks.Rejected, e)
+}
+
+// refuse is reject for the presented id.
+func (r *request) refuse(reason Reason, err error) {
+	r.reject(Event{ID: ID(*r.presented()), Reason: reason, Err: err})
+}
+
+// drop tells that a change was not stored.
+func (r *request) drop(e Event) { r.m.drop(r.stripe, e) }
+
+// storeError tells of a failing store and returns what the request is failed with.
+func (r *request) storeError(op string, id ident.ID, err error) error {
+	r.count(countStoreErrors)
+	if errors.Is(err, ErrConflict) {
+		r.count(countConflicts)
+	}
+	r.m.journal.failing("the store failed", op, err)
+	emit(r.m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})
+	return &Error{Op: op, Err: err}
+}
