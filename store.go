@@ -48,9 +48,9 @@ type Swapper interface {
 
 // Ender is a store that can end a session in one step, so that no writer can keep a logout from happening.
 type Ender interface {
-	// End removes the session that is kept under id, whatever its record is, and returns nil and nil. What is no session,
-	// the record that a renewal leaves behind, stays and is returned. If nothing is kept the error is ErrNotFound. What is
-	// kept and is not a record is removed.
+	// End removes the session that is kept under id, whatever its record is, and returns nil and nil. A record that is no
+	// session, as Record.IsSession says, stays and is returned. If nothing is kept the error is ErrNotFound. What is kept
+	// and is no record is removed.
 	End(ctx context.Context, id ID) (left *Record, err error)
 }
 
