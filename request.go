@@ -277,7 +277,7 @@ func (r *request) release() {
 	m, stripe, unsaved, id := r.m, r.stripe, r.unsaved, r.id
 	if r.guard.Touched() {
 		r.jar.Reset() // An id and a session: they do not lie around.
-		r.draft.Release()
+		r.draft.Empty()
 		clear(r.cookieJSON[:cap(r.cookieJSON)])
 		kept, cookieJSON := r.draft, r.cookieJSON[:0]
 		r.work = work{} // With the buffers in the literal it would be built beside and copied, in twice the time.

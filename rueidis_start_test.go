@@ -344,7 +344,7 @@ func TestRueidisLazyOpensWithoutAServer(t *testing.T) {
 	}
 	app := s.Storage("app:")
 	_, getErr := app.Get("key")
-	_, watchErr := s.Watch(t.Context(), id, func() {})
+	_, watchErr := s.Watch(t.Context(), id, func(*sess.Record, error) {})
 	for name, err := range map[string]error{
 		"Ping": s.Ping(t.Context()), "Watch": watchErr, "Storage.Get": getErr, "Storage.Set": app.Set("key", []byte("v"), time.Hour),
 		"Storage.Delete": app.Delete("key"), "Storage.Reset": app.Reset(),

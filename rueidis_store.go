@@ -132,10 +132,10 @@ func (s *RueidisStore) End(ctx context.Context, id ID) (left *Record, err error)
 	return (*Record)(r), err
 }
 
-// Watch calls changed when the record of id may have changed, as [Watcher] says: when the server reports it, and when
-// the connection to the server was lost. Without a near cache it asks the server at the interval MaxStale.
-func (s *RueidisStore) Watch(ctx context.Context, id ID, changed func()) (stop func(), err error) {
-	return s.store.Watch(ctx, ident.ID(id), changed)
+// Watch does what [Watcher] says: seen is told when the server reports a change, and when the connection to the server
+// was lost. Where the server reports nothing the store asks it at the interval MaxStale.
+func (s *RueidisStore) Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error) {
+	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
 }
 
 // Ping returns nil if the server answers and is a master, in a cluster if any master is there: for a readiness check. It
@@ -157,7 +157,7 @@ func (s *RueidisStore) Storage(prefix string) fiber.Storage { return s.store.Sto
 // Stats returns what the store has done since it was opened, and what it holds.
 func (s *RueidisStore) Stats() RueidisStats { return RueidisStats(s.store.Counters()) }
 
-// RueidisStats are counters of a [RueidisStore]; all but the last four only grow.
+// RueidisStats are counters of a [RueidisStore]; all but the last five only grow.
 type RueidisStats struct {
 	Hits          uint64 // reads served from the near cache
 	Misses        uint64 // reads that asked the server
@@ -169,6 +169,7 @@ type RueidisStats struct {
 	Evicted       uint64 // records removed to make room
 
 	NearCache bool  // whether there is a near cache
+	Reports   bool  // whether the server reports changes to it; if not, its records are up to MaxStale old
 	Entries   int   // records in the near cache
 	Bytes     int64 // their size
 	InFlight  int   // commands under way

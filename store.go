@@ -67,11 +67,30 @@ type Refresher interface {
 }
 
 // Watcher is a store that hears of changes made anywhere.
+//
+// One registration costs a few hundred bytes and no goroutine, and what a change costs does not grow with the number of
+// registrations: 100,000 of them are normal.
 type Watcher interface {
-	// Watch calls changed, from a goroutine of the store's, each time the record of id may have changed or ended,
-	// also when the store lost sight of it for a moment, until stop is called. changed must not block,
-	// panic or close the store. One call may stand for several changes.
-	Watch(ctx context.Context, id ID, changed func()) (stop func(), err error)
+	// Watch tells seen what is kept under id, in the words of Get: once before Watch returns, and then each time the
+	// store learns that it may have changed, until stop is called.
+	//
+	//	seen(r, nil)            the store keeps r
+	//	seen(nil, ErrNotFound)  the store keeps nothing: the session was destroyed, or its TTL has passed
+	//	seen(nil, ErrCorrupt)   what the store keeps is not a record
+	//	seen(nil, ErrClosed)    the store was closed; nothing follows
+	//	seen(nil, err)          the store cannot tell, for as long as seen is not called again
+	//
+	// No change is missed, but one call may stand for several changes, and a call may tell what was told before. When the
+	// store can tell again it calls seen, whether something changed meanwhile or not. The calls of one Watch come one
+	// after another, and none tells what is older than the call before it told. That a TTL has passed may be told late
+	// or, where nobody writes, never: r.Expires says when it does.
+	//
+	// The first call comes from the goroutine that calls Watch or from one of the store's, all others from the store's.
+	// seen must return soon: it must not wait, ask the store, close it or panic. It may call stop. A call may still be
+	// under way when stop returns, none begins later; stop may be called again.
+	//
+	// ctx bounds the call of Watch. If the store cannot tell until then, the error is returned, and stop is nil.
+	Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error)
 }
 
 // Local is a store without I/O: its methods return at once whatever the context, so callers need not make a deadline.

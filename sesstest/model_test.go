@@ -14,7 +14,14 @@ import (
 type model struct {
 	mu       sync.Mutex
 	kept     map[sess.ID]kept
-	watchers map[sess.ID][]*func()
+	watchers map[sess.ID][]*modelWatch
+	telling  sync.Mutex // held by whoever calls a watcher
+}
+
+// modelWatch is one call of Watch.
+type modelWatch struct {
+	id   sess.ID
+	seen func(*sess.Record, error)
 }
 
 type kept struct {
@@ -23,7 +30,7 @@ type kept struct {
 }
 
 func newModel() *model {
-	return &model{kept: map[sess.ID]kept{}, watchers: map[sess.ID][]*func(){}}
+	return &model{kept: map[sess.ID]kept{}, watchers: map[sess.ID][]*modelWatch{}}
 }
 
 // at returns what is kept under id; the lock is held.
@@ -36,7 +43,7 @@ func (m *model) at(id sess.ID) *sess.Record {
 }
 
 // put keeps r, or nothing if r is nil, and returns the watchers to call; the lock is held.
-func (m *model) put(id sess.ID, r *sess.Record, ttl time.Duration) []*func() {
+func (m *model) put(id sess.ID, r *sess.Record, ttl time.Duration) []*modelWatch {
 	if r == nil {
 		delete(m.kept, id)
 	} else {
@@ -45,9 +52,12 @@ func (m *model) put(id sess.ID, r *sess.Record, ttl time.Duration) []*func() {
 	return slices.Clone(m.watchers[id])
 }
 
-func tell(watchers []*func()) {
-	for _, changed := range watchers {
-		(*changed)()
+// tell gives the watchers what is kept when it is their turn, so that none hears of a change before it hears of an older one.
+func (m *model) tell(watchers []*modelWatch) {
+	for _, w := range watchers {
+		m.telling.Lock()
+		w.seen(m.Get(context.Background(), w.id))
+		m.telling.Unlock()
 	}
 }
 
@@ -70,7 +80,7 @@ func (m *model) Set(ctx context.Context, id sess.ID, r *sess.Record, ttl time.Du
 	m.mu.Lock()
 	watchers := m.put(id, r, ttl)
 	m.mu.Unlock()
-	tell(watchers)
+	m.tell(watchers)
 	return nil
 }
 
@@ -94,7 +104,7 @@ func (m *model) Swap(ctx context.Context, id sess.ID, old, next *sess.Record, tt
 	}
 	watchers := m.put(id, next, ttl)
 	m.mu.Unlock()
-	tell(watchers)
+	m.tell(watchers)
 	return next, nil
 }
 
@@ -114,7 +124,7 @@ func (m *model) End(ctx context.Context, id sess.ID) (*sess.Record, error) {
 	}
 	watchers := m.put(id, nil, 0)
 	m.mu.Unlock()
-	tell(watchers)
+	m.tell(watchers)
 	return nil, nil
 }
 
@@ -132,17 +142,19 @@ func (m *model) Refresh(ctx context.Context, id sess.ID) (*sess.Record, error) {
 	return m.Get(ctx, id)
 }
 
-func (m *model) Watch(ctx context.Context, id sess.ID, changed func()) (stop func(), err error) {
+func (m *model) Watch(ctx context.Context, id sess.ID, seen func(*sess.Record, error)) (stop func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	w := &modelWatch{id, seen}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.watchers[id] = append(m.watchers[id], &changed)
+	m.watchers[id] = append(m.watchers[id], w)
+	m.mu.Unlock()
+	m.tell([]*modelWatch{w})
 	return func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.watchers[id] = slices.DeleteFunc(m.watchers[id], func(w *func()) bool { return w == &changed })
+		m.watchers[id] = slices.DeleteFunc(m.watchers[id], func(other *modelWatch) bool { return other == w })
 	}, nil
 }
 

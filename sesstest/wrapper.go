@@ -130,9 +130,9 @@ func (w *wrapper) Refresh(ctx context.Context, id sess.ID) (*sess.Record, error)
 	return w.read(ctx, Refresh, func() (*sess.Record, error) { return w.inner.(sess.Refresher).Refresh(ctx, id) })
 }
 
-func (w *wrapper) Watch(ctx context.Context, id sess.ID, changed func()) (stop func(), err error) {
+func (w *wrapper) Watch(ctx context.Context, id sess.ID, seen func(*sess.Record, error)) (stop func(), err error) {
 	err = w.around(ctx, Watch, func() (err error) {
-		stop, err = w.inner.(sess.Watcher).Watch(ctx, id, changed)
+		stop, err = w.inner.(sess.Watcher).Watch(ctx, id, seen)
 		return err
 	})
 	if err != nil && stop != nil {

@@ -159,7 +159,7 @@ func TestFaultyTakesOrdersForAnyOperation(t *testing.T) {
 	wantError(t, "Swap", err, ErrInjected)
 	_, err = s.(sess.Refresher).Refresh(t.Context(), id)
 	wantError(t, "Refresh", err, ErrInjected)
-	_, err = s.(sess.Watcher).Watch(t.Context(), id, func() {})
+	_, err = s.(sess.Watcher).Watch(t.Context(), id, func(*sess.Record, error) {})
 	wantError(t, "Watch", err, ErrInjected)
 	if got := f.Calls(Any); got != 6 {
 		t.Errorf("calls of Any: got %d, want 6", got)
@@ -176,11 +176,11 @@ func TestFaultyLosesTheAnswerAndNotTheWrite(t *testing.T) {
 	wantError(t, "Get from the inner store", err, sess.ErrNotFound)
 
 	f.Lose(Watch, 1)
-	told := false
-	stop, err := f.Store().(sess.Watcher).Watch(t.Context(), id, func() { told = true })
+	told := 0
+	stop, err := f.Store().(sess.Watcher).Watch(t.Context(), id, func(*sess.Record, error) { told++ })
 	wantError(t, "Watch", err, ErrInjected)
-	if fixture(t, m); told || stop != nil {
-		t.Errorf("a Watch that failed: got told %t and a stop %t, want neither", told, stop != nil)
+	if fixture(t, m); told != 1 || stop != nil {
+		t.Errorf("a Watch that failed: got told %d times and a stop %t, want once, before it failed, and no stop", told, stop != nil)
 	}
 }
 

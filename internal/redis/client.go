@@ -79,9 +79,9 @@ func (s *Store) open(ctx context.Context, option rueidis.ClientOption) (rueidis.
 
 // withoutReports makes the store one that hears of no changes.
 func (s *Store) withoutReports(why *unreported) {
-	s.silent.Store(true)
-	s.watches.withoutReports(s.MaxStale)
-	s.Logger.Warn(fmt.Sprintf("sess: redis near cache: off, since %v, or set RueidisConfig.NoNearCache", why))
+	s.cache.WithoutReports()
+	s.Logger.Warn(fmt.Sprintf("sess: redis near cache: every change of another node is seen up to MaxStale late, %v, since %v, "+
+		"or set RueidisConfig.NoNearCache", s.MaxStale, why))
 }
 
 // tried makes a client and tries it. If that fails it leaves nothing behind.

@@ -71,15 +71,26 @@ func (s *Store) exchange(ctx context.Context, id ident.ID, old, next *record.Rec
 	return exchanged{current, kept}, err
 }
 
+// exchangeUnreported is exchange where the server reports nothing: what was swapped in is known without a read, and is
+// served as long as if it had been read when the swap was sent.
+func (s *Store) exchangeUnreported(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (exchanged, error) {
+	sent := time.Now()
+	f := s.cache.Begin(id, sent)
+	current, err := s.replace(ctx, s.key(id), old, next, ttl)
+	landed := current
+	if err == nil && current == next {
+		landed = endingBy(next, sent.Add(ttl))
+	}
+	kept := s.cache.Land(f, landed, err, time.Now())
+	return exchanged{current, kept}, err
+}
+
 // landing returns what the read behind a swap has brought: what was swapped in, which ends at the given instant, or what
 // was there instead. If it is a third one's, nothing is known of its end.
 func landing(there string, err error, current, next *record.Record, ends time.Time) (*record.Record, error) {
 	switch {
 	case err == nil && current == next && there == next.JSON():
-		if next.Expires().IsZero() || next.Expires().After(ends) {
-			return next.WithExpires(ends), nil
-		}
-		return next, nil
+		return endingBy(next, ends), nil
 	case err == nil && current != nil && there == current.JSON():
 		return current, nil
 	}
@@ -88,6 +99,14 @@ func landing(there string, err error, current, next *record.Record, ends time.Ti
 		return nil, err
 	}
 	return r.WithExpires(time.Time{}), nil
+}
+
+// endingBy returns r such that its session ends at the given instant at the latest.
+func endingBy(r *record.Record, ends time.Time) *record.Record {
+	if r.Expires().IsZero() || r.Expires().After(ends) {
+		return r.WithExpires(ends)
+	}
+	return r
 }
 
 // swapArgs returns the arguments of swapScript.

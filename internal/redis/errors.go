@@ -149,6 +149,11 @@ func (e *refusal) Unwrap() error { return e.err }
 
 func refused(format string, args ...any) error { return &refusal{fmt.Errorf(format, args...)} }
 
+// unseen reports whether err says that the store cannot tell what the server keeps.
+func unseen(err error) bool {
+	return err != nil && !errors.Is(err, record.ErrNotFound) && !errors.Is(err, record.ErrCorrupt)
+}
+
 // unanswered reports whether err says that no server has answered.
 func unanswered(err error) bool {
 	var told *Error

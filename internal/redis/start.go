@@ -90,8 +90,9 @@ func (s *Store) opened(client rueidis.Client) {
 	}
 	s.client = client
 	close(s.ready)
-	if s.cache != nil && !s.silent.Load() {
+	if s.cache != nil {
 		s.beats.Go(s.heartbeats)
+		s.beats.Go(func() { s.cache.Run(s.done) })
 	}
 	if client.Mode() == rueidis.ClientModeCluster {
 		s.beats.Go(s.keepLearning)

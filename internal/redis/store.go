@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
@@ -19,8 +18,7 @@ type Store struct {
 	starting
 	client     rueidis.Client // set when it is ready
 	ownsClient bool
-	conns      conns       // of a client that is the store's own
-	silent     atomic.Bool // the server reports no changes
+	conns      conns // of a client that is the store's own
 	swap       script
 	ending     script // see End
 	slots      *slots
@@ -43,19 +41,12 @@ func newStore(settings Settings) *Store {
 		done:     make(chan struct{}),
 	}
 	s.life, s.kill = context.WithCancel(context.Background())
-	s.hold = settings.MaxStale
 	s.connect = make(chan struct{}, 1)
 	if settings.NearBytes > 0 {
 		s.cache = near.New(settings.Prefix, settings.NearBytes, settings.MaxStale)
 	}
 	s.watches = newWatches(s)
 	return s
-}
-
-// Get returns the record kept under id, from the near cache if it is there.
-func (s *Store) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
-	r, _, err := s.look(ctx, id)
-	return r, err
 }
 
 // Peek returns the record of id if the near cache holds it. now must be the present, or little before: what is served
@@ -73,15 +64,19 @@ func (s *Store) Refresh(ctx context.Context, id ident.ID) (*record.Record, error
 	r, err := run(ctx, s, t, func(ctx context.Context) (*record.Record, error) {
 		return s.fetch(ctx, t.key)
 	})
-	if s.cache != nil {
-		switch {
-		case err == nil:
-			s.cache.Agree(id, r.JSON())
-		case !unseen(err):
-			s.cache.Invalidate(id)
-		}
-	}
+	s.learn(id, r, err)
 	return r, err
+}
+
+// learn tells the near cache what a read past it has brought: nothing older is served later.
+func (s *Store) learn(id ident.ID, r *record.Record, err error) {
+	switch {
+	case s.cache == nil || unseen(err):
+	case err == nil:
+		s.cache.Agree(id, r.JSON())
+	default:
+		s.cache.Invalidate(id)
+	}
 }
 
 // Set keeps r under id for ttl, whatever is there. The TTL is kept in milliseconds, rounded up.
@@ -126,8 +121,11 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 	}
 	t := s.about("swap", id)
 	t.value, t.other = old.JSON(), next.JSON()
-	if s.reports() && !s.Koa && old != nil && next != nil { // Beside Koa the end of a record is known to the server alone.
+	if s.cache != nil && !s.Koa && old != nil && next != nil { // Beside Koa the end of a record is known to the server alone.
 		e, err := run(ctx, s, t, func(ctx context.Context) (exchanged, error) {
+			if !s.reports() {
+				return s.exchangeUnreported(ctx, id, old, next, ttl)
+			}
 			return s.exchange(ctx, id, old, next, ttl)
 		})
 		if !e.kept {
@@ -143,15 +141,14 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 	})
 }
 
-// Watch calls changed when the record of id may have changed, as [Watcher] says: when the server reports it, and when
-// the connection to the server was lost. Without a near cache it asks the server at the interval MaxStale.
-func (s *Store) Watch(ctx context.Context, id ident.ID, changed func()) (stop func(), err error) {
+// Watch is the root's RueidisStore.Watch.
+func (s *Store) Watch(ctx context.Context, id ident.ID, seen func(*record.Record, error)) (stop func(), err error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := s.connected(ctx); err != nil {
 		return nil, s.failure(s.about("watch", id), err)
 	}
-	return s.watches.add(ctx, id, &watcher{changed: changed})
+	return s.watches.add(ctx, id, seen)
 }
 
 // Ping returns nil if a master answers: in a cluster, any.
@@ -194,7 +191,7 @@ func (s *Store) Close() error {
 	}
 	s.slots.close()
 	s.beats.Wait()
-	s.watches.run.Wait()
+	s.watches.close()
 	return nil
 }
 
@@ -211,19 +208,18 @@ func (s *Store) closed() bool {
 }
 
 // reports reports whether the server tells the store what changes.
-func (s *Store) reports() bool { return s.cache != nil && !s.silent.Load() }
+func (s *Store) reports() bool { return s.cache != nil && s.cache.Reports() }
 
-// look returns the record of id, and the lease under which the server reports changes of it, nil if it does not.
-func (s *Store) look(ctx context.Context, id ident.ID) (*record.Record, *near.Lease, error) {
-	if !s.reports() {
-		r, err := s.Refresh(ctx, id)
-		return r, nil, err
+// Get returns the record kept under id, from the near cache if it is there.
+func (s *Store) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
+	if s.cache == nil {
+		return s.Refresh(ctx, id)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, nil, s.failure(s.about("get", id), err)
+		return nil, s.failure(s.about("get", id), err)
 	}
-	if r, l, ok := s.cache.Get(&id, time.Now()); ok {
-		return r, l, nil
+	if r, ok := s.cache.Peek(&id, time.Now()); ok {
+		return r, nil
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -235,18 +231,18 @@ func (s *Store) look(ctx context.Context, id ident.ID) (*record.Record, *near.Le
 		select {
 		case <-f.Landed():
 		case <-ctx.Done():
-			return nil, nil, s.failure(s.about("get", id), ctx.Err())
+			return nil, s.failure(s.about("get", id), ctx.Err())
 		}
-		r, l, err := f.Result()
+		r, _, err := f.Result()
 		if ctx.Err() == nil && (isContext(err) || !first && !again && unanswered(err)) {
 			again = true
 			continue // it ended with the deadline of whoever made the flight, or with that one's last try before it
 		}
-		return r, l, err
+		return r, err
 	}
 }
 
-// fly makes the flight f: one tracked read, under the deadline of its first reader.
+// fly makes the flight f: one read, under the deadline of its first reader.
 func (s *Store) fly(ctx context.Context, id ident.ID, f *near.Flight) {
 	t := s.about("get", id)
 	slot, err := s.acquire(ctx, t.key)
@@ -256,8 +252,12 @@ func (s *Store) fly(ctx context.Context, id ident.ID, f *near.Flight) {
 	}
 	go func() {
 		defer slot.release()
-		r, err := s.fetchTracked(lasting{ctx}, t.key)
-		if !s.cache.Vouched(f, time.Now()) && (err == nil || err == record.ErrNotFound) {
+		var r *record.Record
+		var err error
+		if s.reports() {
+			r, err = s.fetchTracked(lasting{ctx}, t.key)
+		}
+		if !s.reports() || !unseen(err) && !s.cache.Vouched(f, time.Now()) {
 			r, err = s.fetch(lasting{ctx}, t.key) // the server may have become a replica, whose news is old
 		}
 		s.cache.Land(f, r, s.failure(t, err), time.Now())
