@@ -310,7 +310,7 @@ var brokenStores = []brokenStore{
 }
 
 func TestEveryBrokenStoreIsCaughtByThePromiseItBreaks(t *testing.T) {
-	for _, b := range brokenStores {
+	for _, b := range slices.Concat(brokenStores, brokenIndexes) {
 		t.Run(b.promise+"/"+b.defect, func(t *testing.T) {
 			p := promiseNamed(t, b.promise)
 			synctest.Test(t, func(t *testing.T) {
@@ -330,7 +330,7 @@ func TestEveryBrokenStoreIsCaughtByThePromiseItBreaks(t *testing.T) {
 
 func TestEveryPromiseCanBeBroken(t *testing.T) {
 	for _, p := range promises() {
-		if !slices.ContainsFunc(brokenStores, func(b brokenStore) bool { return b.promise == p.name }) {
+		if !slices.ContainsFunc(slices.Concat(brokenStores, brokenIndexes), func(b brokenStore) bool { return b.promise == p.name }) {
 			t.Errorf("promise %q: got no broken store that it catches, want one", p.name)
 		}
 	}
