@@ -149,6 +149,9 @@ func (r *request) take(found *record.Record) (done bool) {
 		r.renewed = true
 		r.refuse(ReasonRenewed, nil)
 		return true
+	case found.Grave():
+		r.refuse(ReasonUnknown, nil)
+		return false
 	}
 	r.count(countLoaded)
 	r.id, r.created = *r.presented(), found.CreatedMS()
@@ -226,7 +229,7 @@ func (r *request) die(reason Reason) error {
 	if r.dirty() {
 		r.drop(Event{ID: ID(r.id), Reason: reason})
 	}
-	r.ended, r.forced, r.fate = true, false, draft.Keep
+	r.ended, r.forced, r.fate, r.life = true, false, draft.Keep, 0
 	r.leaving, r.left = ident.ID{}, nil
 	r.forget()
 	r.draft.Drop()

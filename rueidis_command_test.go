@@ -47,7 +47,7 @@ func TestRueidisErrorsKeepSecrets(t *testing.T) {
 		{"ODD " + old.JSON(), "ODD", ""},
 		{"ODD " + old.JSON()[:8], "ODD", ""},
 		{"ODD \"quoted\"", "ODD", ""},
-		{"ODD " + strings.Repeat("long ", 100), "ODD", ""},
+		{"ODD " + strings.Repeat("long ", 200), "ODD", ""},
 		{"NOPERM this user has no permissions to run this", "NOPERM", "NOPERM this user has no permissions to run this"},
 		{"OOM command not allowed when used memory > 'maxmemory'. script: f00, on @user_script:5.", "OOM",
 			"OOM command not allowed when used memory > 'maxmemory'."},

@@ -2,7 +2,6 @@ package sess
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/fibersess/sess/internal/group"
@@ -74,72 +73,26 @@ func (b *shelf) swap(ctx context.Context, id *ident.ID, old, next *record.Record
 	}
 }
 
-// end deletes the session of id, last seen as seen (nil: not looked up), and what it was renewed into. It reports whether
-// there was one. The error is ErrConflict if the deadline of ctx came before the last of its renewals was reached.
-func (b *shelf) end(ctx context.Context, id ident.ID, seen *record.Record) (ended bool, err error) {
-	if !b.atomic {
-		return seen != nil, b.destroy(ctx, &id)
-	}
-	for {
-		there, successor, err := b.extinguish(ctx, id, seen)
-		ended = ended || there
-		if err != nil || successor.IsZero() {
-			return ended, err
-		}
-		if ctx.Err() != nil {
-			return ended, ErrConflict
-		}
-		id, seen = successor, nil
-	}
-}
-
-// extinguish deletes the record of one id. If that is a tombstone, it stays, and successor says where the session went.
-func (b *shelf) extinguish(ctx context.Context, id ident.ID, seen *record.Record) (ended bool, successor ident.ID, err error) {
-	if seen == nil {
-		seen, err = b.read(ctx, &id, false)
-	}
-	if err == nil {
-		_, _, err = b.amend(ctx, &id, seen, func(now *record.Record) (*record.Record, time.Duration, error) {
-			if to, ok := now.Successor(); ok {
-				successor = to
-				return now, 0, nil
-			}
-			return nil, 0, nil
-		})
-	}
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return false, ident.ID{}, nil
-	case errors.Is(err, record.ErrCorrupt):
-		return true, ident.ID{}, b.destroy(ctx, &id)
-	}
-	return err == nil && successor.IsZero(), successor, err
-}
-
-// amend replaces the record of id, last seen as seen (nil: none), by what build makes of the newest one, until no other is
-// faster. It returns what stands there at the end, and whether that was stored on top of another request's change that
-// this process had not stored itself.
-//
 // The first loss tells that others write the same session: then the commit joins those of this process, and so does at
 // once who finds them queueing.
-func (b *shelf) amend(ctx context.Context, id *ident.ID, seen *record.Record, build group.Build) (stands *record.Record, met bool, err error) {
-	if b.local || !b.queue.Busy(id) {
-		next, ttl, err := build(seen)
+func (s *shelf) amend(ctx context.Context, id *ident.ID, seen *record.Record, b group.Builder) (stands *record.Record, met bool, err error) {
+	if s.local || !s.queue.Busy(id) {
+		next, ttl, err := b.Build(seen)
 		if err != nil || next == seen {
 			return seen, false, err
 		}
-		there, err := b.swap(ctx, id, seen, next, ttl)
+		there, err := s.swap(ctx, id, seen, next, ttl)
 		if err != nil || there == next {
 			return there, false, err
 		}
 		seen, met = there, true
 	}
-	if b.local { // Now it may take a while.
+	if s.local { // Now it may take a while.
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), b.timeout)
+		ctx, cancel = context.WithTimeout(context.Background(), s.timeout)
 		defer cancel()
 	}
-	stands, again, err := b.queue.Store(ctx, id, seen, build)
+	stands, again, err := s.queue.Store(ctx, id, seen, b)
 	return stands, met || again, err
 }
 

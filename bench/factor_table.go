@@ -44,7 +44,8 @@ func (m measuredRow) cells(i int, builds []build) []string {
 	ratios := quotients(m.values[builds[0].name][i], m.values[builds[1].name][i])
 	factor, spread := median(ratios), ""
 	if len(ratios) > 0 {
-		spread = fmt.Sprintf("%.2f (%.2f–%.2f)", factor, quantile(ratios, 0.25), quantile(ratios, 0.75))
+		low, high := interval(ratios)
+		spread = fmt.Sprintf("%.2f (%.2f–%.2f)", factor, low, high)
 	}
 	return []string{f.name, number(base), number(now), spread, f.wanted(), f.wantedFactor(), f.verdict(now, factor, m.best(i))}
 }
@@ -141,6 +142,14 @@ func quotients(a, b []float64) []float64 {
 		}
 	}
 	return all
+}
+
+// interval is where the median of many more such values would lie, in 19 of 20 runs: between the values that as many
+// ranks from the middle as such a median strays.
+func interval(values []float64) (low, high float64) {
+	n := float64(len(values))
+	half := 0.98 / math.Sqrt(n)
+	return quantile(values, max(0, 0.5-half)), quantile(values, min(1, 0.5+half))
 }
 
 // quantile returns the value below which the fraction q of the values lies; 0 of none.

@@ -14,6 +14,7 @@ import (
 //
 //	"c":    number    Created
 //	"e":    number    Ends
+//	"r":    number    Life
 //	"u":    string    User
 //	"l":    number    Login, only beside "u"
 //	"m":    string    MAC, only beside "u"
@@ -24,6 +25,7 @@ import (
 const (
 	headerCreated = iota
 	headerEnds
+	headerLife
 	headerUser
 	headerLogin
 	headerMAC
@@ -103,6 +105,8 @@ func (h *Header) read(field int, value string) (ok bool) {
 		h.Created, ok = parseInstant(value)
 	case headerEnds:
 		h.Ends, ok = parseInstant(value)
+	case headerLife:
+		h.Life, ok = parseInstant(value)
 	case headerUser:
 		h.User, ok = jsontext.Text(value)
 		ok = ok && CheckUser(h.User) == nil && !jsontext.HasHalfPair(value)
@@ -135,6 +139,8 @@ func headerField(name string) int {
 		return headerCreated
 	case "e":
 		return headerEnds
+	case "r":
+		return headerLife
 	case "u":
 		return headerUser
 	case "l":
@@ -179,6 +185,9 @@ func appendHeader(dst []byte, h *Header, old string) []byte {
 	}
 	if h.Ends != 0 {
 		dst = strconv.AppendInt(append(dst, `,"e":`...), h.Ends, 10)
+	}
+	if h.Life != 0 {
+		dst = strconv.AppendInt(append(dst, `,"r":`...), h.Life, 10)
 	}
 	if h.User != "" {
 		dst = jsontext.AppendText(append(dst, `,"u":`...), h.User)

@@ -47,6 +47,7 @@ const (
 	compact                              // there is no white space between the members
 	ownCookie                            // there is a member "cookie"
 	foreign                              // the header has members that are not ours
+	remembered                           // the session has a life of its own
 	tombstone                            // the header names a successor
 	byLogin                              // a tombstone of a login
 	grave                                // neither a session nor a tombstone

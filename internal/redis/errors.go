@@ -83,7 +83,13 @@ func replied(err error) (code, text string, ok bool) {
 	if !errors.As(err, &reply) || reply.IsNil() {
 		return "", "", false
 	}
-	text = strings.TrimPrefix(reply.Error(), "ERR ") // which rueidis takes away
+	code, text = coded(reply.Error())
+	return code, text, true
+}
+
+// coded returns the code and the text of a reply, of which rueidis takes "ERR " away.
+func coded(text string) (code, whole string) {
+	text = strings.TrimPrefix(text, "ERR ")
 	if strings.HasPrefix(text, "Error running script") {
 		if _, cause, ok := strings.Cut(text, ": -"); ok {
 			text = strings.TrimPrefix(cause, "ERR ")
@@ -91,13 +97,13 @@ func replied(err error) (code, text string, ok bool) {
 	}
 	code, _, _ = strings.Cut(text, " ")
 	if code == "" || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		return "ERR", "ERR " + text, true
+		return "ERR", "ERR " + text
 	}
-	return code, text, true
+	return code, text
 }
 
 // maxSentence is the longest text of a server that is told, in bytes.
-const maxSentence = 200
+const maxSentence = 400
 
 // sentence returns what of a server's text may be told: nothing if it quotes a secret, or looks as if it quoted a value.
 // To the reply to a command that it does not know a server adds the first arguments, and to that of a script where it

@@ -125,7 +125,7 @@ func whyUnreported(err error) *unreported {
 	}
 	// "<reply>: [CLIENT TRACKING ON OPTIN]"
 	reply, _, ok := strings.Cut(err.Error(), ": [CLIENT TRACKING")
-	if !ok {
+	if !ok || saysItPasses(coded(reply)) {
 		return nil
 	}
 	return refusedReports(reply)
@@ -133,7 +133,8 @@ func whyUnreported(err error) *unreported {
 
 // refusedReports is what a server's refusal of CLIENT TRACKING or CLIENT CACHING means.
 func refusedReports(reply string) *unreported {
-	text := sentence(reply, nil)
+	_, text := coded(reply)
+	text = sentence(text, nil)
 	if p := permission(text); p != "" {
 		return &unreported{fmt.Sprintf("it replied %q. Give the user %s", text, p)}
 	}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,11 +16,9 @@ const opTimeout = time.Second
 
 // task is what a command is about.
 type task struct {
-	op  string // for errors
-	key string // whose server is asked; empty: of no key
-
-	// Beside the key no error may quote these.
-	value, other string
+	op   string   // for errors
+	key  string   // whose server is asked; empty: any
+	hide []string // beside the key no error may quote these
 }
 
 // about is the task op for id's key.
@@ -27,7 +26,7 @@ func (s *Store) about(op string, id ident.ID) task { return task{op: op, key: s.
 
 // secrets are the texts that no error about t may quote: the key, and the id in it.
 func (t *task) secrets(prefix string) []string {
-	return []string{t.key, strings.TrimPrefix(t.key, prefix), t.value, t.other}
+	return append(slices.Clip(t.hide), t.key, strings.TrimPrefix(t.key, prefix))
 }
 
 // run runs f, which sends commands, on a goroutine of its own, and waits for it no longer than ctx lives. A client

@@ -107,7 +107,7 @@ var steps = []step{
 	{"+set", func(t *trial) error { return t.set(probeFirst) }},
 	{"+getex", func(t *trial) error { return t.do(t.b().Getex().Key(t.key).Build()) }},
 	{"+pttl", func(t *trial) error { return t.do(t.b().Pttl().Key(t.key).Build()) }},
-	{"+evalsha", func(t *trial) error {
+	{"+evalsha +get +getex +set", func(t *trial) error {
 		return t.known(t.s.swap.evalsha(t.b(), t.key, probeFirst, t.ttl(), probeSecond))
 	}},
 	{"+eval +get +set", func(t *trial) error {
@@ -117,7 +117,7 @@ var steps = []step{
 	{"+eval +getex +pttl", func(t *trial) error { return t.do(t.s.swap.eval(t.b(), t.key, "another", t.ttl())) }},
 	{"+pexpire", func(t *trial) error { return t.do(t.s.swap.eval(t.b(), t.key, probeSecond, t.ttl())) }},
 	{"+eval +del", func(t *trial) error { return t.do(t.s.swap.eval(t.b(), t.key, probeSecond)) }},
-	{"+evalsha", func(t *trial) error { return t.known(t.s.ending.evalsha(t.b(), t.key)) }},
+	{"+evalsha +getex +del", func(t *trial) error { return t.known(t.s.ending.evalsha(t.b(), t.key)) }},
 	{"+eval +getex +del", func(t *trial) error {
 		t.prepare(probeFirst)
 		return t.do(t.s.ending.eval(t.b(), t.key))

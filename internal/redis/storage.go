@@ -57,9 +57,9 @@ func (r *storage) Set(key string, value []byte, ttl time.Duration) error {
 	if ttl < 0 {
 		return r.Delete(key)
 	}
-	t := task{op: "storage set", key: r.prefix + key, value: string(value)}
+	t := task{op: "storage set", key: r.prefix + key, hide: []string{string(value)}}
 	return r.write(t, func(b rueidis.Builder) rueidis.Completed {
-		set := b.Set().Key(t.key).Value(t.value)
+		set := b.Set().Key(t.key).Value(t.hide[0])
 		if ttl == 0 {
 			return set.Build()
 		}

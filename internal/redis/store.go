@@ -21,6 +21,7 @@ type Store struct {
 	conns      conns // of a client that is the store's own
 	swap       script
 	ending     script // see End
+	users      userScripts
 	slots      *slots
 
 	mu    sync.Mutex // guards the change from starting to connected to closed
@@ -37,6 +38,7 @@ func newStore(settings Settings) *Store {
 		starting: starting{ready: make(chan struct{}), gone: make(chan struct{})},
 		swap:     newScript(swapScript),
 		ending:   newScript(endScript),
+		users:    newUserScripts(),
 		slots:    newSlots(settings.InFlight),
 		done:     make(chan struct{}),
 	}
@@ -85,10 +87,10 @@ func (s *Store) Set(ctx context.Context, id ident.ID, r *record.Record, ttl time
 		return errTTL("set", ttl)
 	}
 	t := s.about("set", id)
-	t.value = r.JSON()
+	t.hide = []string{r.JSON()}
 	_, err := write(ctx, s, id, t, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.retryUnsent(ctx, func() error {
-			return s.client.Do(ctx, s.client.B().Set().Key(t.key).Value(t.value).PxMilliseconds(millis(ttl)).Build()).Error()
+			return s.client.Do(ctx, s.client.B().Set().Key(t.key).Value(r.JSON()).PxMilliseconds(millis(ttl)).Build()).Error()
 		})
 	})
 	return err
@@ -120,7 +122,7 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 		return nil, errNothingToSwap
 	}
 	t := s.about("swap", id)
-	t.value, t.other = old.JSON(), next.JSON()
+	t.hide = []string{old.JSON(), next.JSON()}
 	if s.cache != nil && !s.Koa && old != nil && next != nil { // Beside Koa the end of a record is known to the server alone.
 		e, err := run(ctx, s, t, func(ctx context.Context) (exchanged, error) {
 			if !s.reports() {
