@@ -55,18 +55,29 @@ type index struct {
 
 // indexOf returns the index of a store, or of the store that it decorates; nil if there is none.
 func indexOf(s Store) users.Index {
+	type indexed interface {
+		UserIndex
+		UserMarker
+	}
+	if i, ok := capability[indexed](s); ok {
+		return index{i, i}
+	}
+	return nil
+}
+
+// capability returns s, or the first of the stores that it decorates, as a T.
+func capability[T any](s Store) (t T, ok bool) {
 	for s != nil {
-		i, ok := s.(UserIndex)
-		if marks, both := s.(UserMarker); ok && both {
-			return index{i, marks}
+		if t, ok = s.(T); ok {
+			return t, true
 		}
-		u, ok := s.(interface{ Unwrap() Store })
-		if !ok {
+		u, decorates := s.(interface{ Unwrap() Store })
+		if !decorates {
 			break
 		}
 		s = u.Unwrap()
 	}
-	return nil
+	return t, false
 }
 
 func outerEntry(e record.UserEntry) UserEntry { return UserEntry{ID(e.ID), time.UnixMilli(e.Login)} }

@@ -143,6 +143,10 @@ func (r *request) logIn(user string) {
 		}
 		return
 	}
+	if r.alone {
+		r.err = errInsideDo
+		return
+	}
 	r.authenticate().user = strings.Clone(user)
 	if r.draft.Base().LifeMS() != 0 && r.life == 0 {
 		r.cookie, r.ownCookie = r.m.cookie, true
@@ -172,6 +176,8 @@ func (r *request) void() bool { return r.authn != nil && r.authn.void }
 func (r *request) remember(d time.Duration) error {
 	most := r.m.config.Lifetime
 	switch {
+	case r.alone:
+		return errInsideDo
 	case d < time.Second:
 		return &ownError{fmt.Errorf("sess: Remember: %v; want at least a second", d)}
 	case most > 0 && d > most:
@@ -192,7 +198,7 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 	a := r.authn
 	in := users.Login{
 		User: a.user, Old: r.leaving, New: r.id, Swept: a.swept,
-		Attempt: record.LoginAttempt{Began: arrivalTime(r.ctx), Pass: a.pass},
+		Attempt: record.LoginAttempt{Began: r.began(), Pass: a.pass},
 		Build:   &builder{r, at, ttl, false},
 	}
 	if !r.leaving.IsZero() && r.arrived != nil && r.signed {

@@ -14,6 +14,10 @@ import (
 
 // regenerate leaves the id behind, which the commit retires.
 func (r *request) regenerate() {
+	if r.alone {
+		r.err = errInsideDo
+		return
+	}
 	if base := r.draft.Base(); base != nil && r.fate == draft.Keep {
 		r.fate, r.leaving, r.left = draft.Renew, r.id, base
 	}

@@ -150,7 +150,7 @@ func (u User) attempt(s Session) (a record.LoginAttempt, err error) {
 	if r.guard.Taken() {
 		return a, s.released("users")
 	}
-	a.Began = arrivalTime(r.ctx)
+	a.Began = r.began()
 	if r.authn != nil {
 		a.Pass = r.authn.pass
 	}
