@@ -10,6 +10,8 @@ import (
 
 	"github.com/fibersess/sess/internal/guard"
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/poll"
+	"github.com/fibersess/sess/internal/record"
 	"github.com/valyala/fasthttp"
 )
 
@@ -267,7 +269,7 @@ func (l *Live) Format(f fmt.State, _ rune) { io.WriteString(f, "sess.Live") }
 type lives struct {
 	mu   sync.Mutex
 	all  map[*Live]struct{}
-	poll *poller // of a store that is no Watcher; nil: not needed yet
+	poll *poll.Poller // of a store that is no Watcher; nil: not needed yet
 	shut bool
 }
 
@@ -296,14 +298,14 @@ func (ls *lives) closed() bool {
 // stays open. A second call does nothing.
 func (m *Manager) Close() error {
 	m.lives.mu.Lock()
-	all, poll := m.lives.all, m.lives.poll
+	all, poller := m.lives.all, m.lives.poll
 	m.lives.all, m.lives.poll, m.lives.shut = nil, nil, true
 	m.lives.mu.Unlock()
 	for l := range all {
 		l.end(ErrClosed)
 	}
-	if poll != nil {
-		poll.close()
+	if poller != nil {
+		poller.Close()
 	}
 	return nil
 }
@@ -316,105 +318,16 @@ func (m *Manager) watcher() Watcher {
 	m.lives.mu.Lock()
 	defer m.lives.mu.Unlock()
 	if m.lives.poll == nil {
-		m.lives.poll = newPoller(&m.shelf, m.config.StoreTimeout)
+		m.lives.poll = poll.New(m.config.StoreTimeout, func(ctx context.Context, id *ident.ID) (*record.Record, error) {
+			return m.shelf.read(ctx, id, true)
+		})
 	}
-	return m.lives.poll
+	return polling{m.lives.poll}
 }
 
-const (
-	// pollEvery is how often a session is looked at in a store that is no Watcher, and pollRate how many are looked at a
-	// second at most: with more than pollEvery times pollRate of them it takes longer.
-	pollEvery = 10 * time.Second
-	pollRate  = 200
+// polling is the Watcher of a store that is none.
+type polling struct{ *poll.Poller }
 
-	pollTick = 100 * time.Millisecond
-)
-
-// poller is a Watcher on a store that is none: it asks for every session in turn.
-type poller struct {
-	shelf   *shelf
-	timeout time.Duration
-	done    chan struct{}
-	ended   sync.WaitGroup
-
-	mu    sync.Mutex
-	queue []*polled // the next one to look at first
-}
-
-type polled struct {
-	id      ident.ID
-	seen    func(*Record, error)
-	last    time.Time // it was looked at
-	stopped bool
-}
-
-func newPoller(s *shelf, timeout time.Duration) *poller {
-	p := &poller{shelf: s, timeout: timeout, done: make(chan struct{})}
-	p.ended.Go(p.run)
-	return p
-}
-
-func (p *poller) close() {
-	close(p.done)
-	p.ended.Wait()
-}
-
-// Watch looks at the session, and again from time to time.
-func (p *poller) Watch(ctx context.Context, id ID, seen func(*Record, error)) (stop func(), err error) {
-	w := &polled{id: ident.ID(id), seen: seen, last: time.Now()}
-	r, err := p.shelf.read(ctx, &w.id, true)
-	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrCorrupt) {
-		return nil, err
-	}
-	seen((*Record)(r), err)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.queue = append(p.queue, w)
-	return func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		w.stopped = true
-	}, nil
-}
-
-func (p *poller) run() {
-	tick := time.NewTicker(pollTick)
-	defer tick.Stop()
-	for {
-		select {
-		case <-p.done:
-			return
-		case now := <-tick.C:
-			for range pollRate * int(pollTick) / int(time.Second) {
-				w := p.next(now)
-				if w == nil {
-					break
-				}
-				ctx, cancel := context.WithTimeout(context.Background(), p.timeout)
-				r, err := p.shelf.read(ctx, &w.id, true)
-				cancel()
-				w.seen((*Record)(r), err)
-			}
-		}
-	}
-}
-
-// next returns the session that was not looked at for the longest time, if that is long enough, and puts it last.
-func (p *poller) next(now time.Time) *polled {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for len(p.queue) > 0 {
-		w := p.queue[0]
-		if !w.stopped && now.Sub(w.last) < pollEvery {
-			return nil
-		}
-		p.queue = p.queue[1:]
-		if w.stopped {
-			continue
-		}
-		w.last = now
-		p.queue = append(p.queue, w)
-		return w
-	}
-	return nil
+func (p polling) Watch(ctx context.Context, id ID, seen func(*Record, error)) (stop func(), err error) {
+	return p.Poller.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
 }

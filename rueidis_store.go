@@ -34,6 +34,9 @@ var (
 	_ Peeker    = (*RueidisStore)(nil)
 	_ Refresher = (*RueidisStore)(nil)
 	_ Watcher   = (*RueidisStore)(nil)
+
+	_ UserIndex  = (*RueidisStore)(nil)
+	_ UserMarker = (*RueidisStore)(nil)
 )
 
 // The reasons for which a store cannot be opened that a program may want to tell apart. Compare with errors.Is.
@@ -131,6 +134,32 @@ func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl t
 // was lost. Without a near cache the store asks the server at the interval MaxStale.
 func (s *RueidisStore) Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error) {
 	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
+}
+
+// Enter does what [UserIndex] says.
+func (s *RueidisStore) Enter(ctx context.Context, user string, e UserEntry, keep, grace time.Duration) error {
+	return s.store.Enter(ctx, user, innerEntry(e), keep, grace)
+}
+
+// Entries does what [UserIndex] says. It asks the server.
+func (s *RueidisStore) Entries(ctx context.Context, user, cursor string) (UserPage, error) {
+	return outerPage(s.store.Entries(ctx, user, cursor))
+}
+
+// Leave does what [UserIndex] says.
+func (s *RueidisStore) Leave(ctx context.Context, user string, entries []UserEntry, grace time.Duration) error {
+	return s.store.Leave(ctx, user, innerEntries(entries), grace)
+}
+
+// Admit does what [UserMarker] says, by the server's clock.
+func (s *RueidisStore) Admit(ctx context.Context, user string, id ID, keep time.Duration, a LoginAttempt) (time.Time, error) {
+	return outerLogin(s.store.Admit(ctx, user, ident.ID(id), keep, a.inner()))
+}
+
+// Mark does what [UserMarker] says.
+func (s *RueidisStore) Mark(ctx context.Context, user string, a LoginAttempt) (UserMark, error) {
+	m, err := s.store.Mark(ctx, user, a.inner())
+	return UserMark(m), err
 }
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way
