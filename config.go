@@ -160,7 +160,7 @@ func (c Config) Validate() error {
 		wrong("Keys: none; want at least one where the Store outlives the process, or its sessions do not")
 	}
 	errs = append(errs, sign.ValidateKeys("Config.Keys", signKeys(c.Keys), c.DangerouslyShortKeys)...)
-	errs = append(errs, cookies.Cookie(c.Cookie).WithDefaults().Validate(!c.Cookie.DangerouslyUnsigned)...)
+	errs = append(errs, cookies.Cookie(c.Cookie).WithDefaults().Validate(!c.Cookie.DangerouslyUnsigned, c.Koa)...)
 	if !c.Cookie.Expires.IsZero() {
 		wrong("Cookie.Expires: is set; it belongs to one session (Session.SetCookie); here set MaxAge or TTL")
 	}

@@ -179,7 +179,7 @@ func (r *request) remember(d time.Duration) error {
 	}
 	c := *r.options(r.draft.Base())
 	c.MaxAge, c.Expires = d, time.Time{}
-	if errs := c.Validate(!c.DangerouslyUnsigned); len(errs) > 0 {
+	if errs := c.Validate(!c.DangerouslyUnsigned, r.m.config.Koa); len(errs) > 0 {
 		return &ownError{errors.Join(errs...)}
 	}
 	r.wrote()

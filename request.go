@@ -269,7 +269,11 @@ func (r *request) leave() {
 		r.release()
 		return
 	}
-	defer r.guard.Unlock() // A Transport may panic.
+	defer func() { // A Transport may panic, or reset the request.
+		if r.guard.Part() == guard.Last {
+			r.release()
+		}
+	}()
 	r.committed = true
 	if r.guard.Touched() && !r.guard.Taken() {
 		r.pay()

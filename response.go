@@ -147,7 +147,7 @@ func (r *request) setCookie(c Cookie) error {
 		c.Path = own.Path
 	}
 	full := cookies.Cookie(c).WithDefaults()
-	errs := full.Validate(!c.DangerouslyUnsigned)
+	errs := full.Validate(!c.DangerouslyUnsigned, r.m.config.Koa)
 	for _, bound := range [...]struct {
 		field string
 		most  time.Duration
