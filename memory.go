@@ -12,7 +12,7 @@ import (
 )
 
 // MemoryStore keeps sessions in the memory of this process: they end with it, and other processes do not see them. It
-// is the default, for one process and for tests. It is a [Swapper], a [Peeker], a [Watcher] and [Local], and safe for
+// is the default, for one process and for tests. It is a [Swapper], an [Ender], a [Peeker], a [Watcher] and [Local], and safe for
 // concurrent use.
 //
 // It holds at most MaxSessions. Where a new session finds no room the least recently used one is evicted; which one
@@ -34,6 +34,7 @@ var (
 	_ Swapper = (*MemoryStore)(nil)
 	_ Peeker  = (*MemoryStore)(nil)
 	_ Watcher = (*MemoryStore)(nil)
+	_ Ender   = (*MemoryStore)(nil)
 	_ Local   = (*MemoryStore)(nil)
 )
 
@@ -100,6 +101,12 @@ func (s *MemoryStore) Destroy(ctx context.Context, id ID) error {
 // not allocate.
 func (s *MemoryStore) Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (*Record, error) {
 	r, err := s.store.Swap(ctx, ident.ID(id), (*record.Record)(old), (*record.Record)(next), ttl)
+	return (*Record)(r), err
+}
+
+// End does what [Ender] says.
+func (s *MemoryStore) End(ctx context.Context, id ID) (left *Record, err error) {
+	r, err := s.store.End(ctx, ident.ID(id))
 	return (*Record)(r), err
 }
 

@@ -46,6 +46,14 @@ type Swapper interface {
 	Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (current *Record, err error)
 }
 
+// Ender is a store that can end a session in one step, so that no writer can keep a logout from happening.
+type Ender interface {
+	// End removes the session that is kept under id, whatever its record is, and returns nil and nil. A record that is no
+	// session, as Record.IsSession says, stays and is returned. If nothing is kept the error is ErrNotFound. What is kept
+	// and is no record is removed.
+	End(ctx context.Context, id ID) (left *Record, err error)
+}
+
 // Peeker is a store that holds some records in the memory of this process.
 type Peeker interface {
 	// Peek returns the record of id if it is at hand and may be served at now. It does no I/O and does not allocate.

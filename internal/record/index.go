@@ -34,11 +34,11 @@ func search[K string | []byte](r *Record, key K) (at, looks int) {
 	case r.is(escaped) || r.size >= wideRecord:
 		return searchFew(r, key)
 	}
-	index := r.data[r.size:]
+	index := r.data.all()[r.size:]
 	for i := 0; i+8 <= len(index); i += 8 {
 		e := uint64At(index[i:])
 		name, end := int(uint16(e)), int(uint16(e>>16))
-		if end-name == len(key) && r.data[name:end] == string(key) {
+		if end-name == len(key) && r.data.all()[name:end] == string(key) {
 			return i / 8, i/8 + 1
 		}
 	}
@@ -121,10 +121,10 @@ func (r *Record) twiceAmongFew() (twice member, found bool) {
 }
 
 // name returns the name of m as it stands between the quotes.
-func (r *Record) name(m member) string { return r.data[m.Name:m.NameEnd] }
+func (r *Record) name(m member) string { return r.data.all()[m.Name:m.NameEnd] }
 
 // value returns the JSON text of m.
-func (r *Record) value(m member) string { return r.data[m.Value:m.ValueEnd] }
+func (r *Record) value(m member) string { return r.data.all()[m.Value:m.ValueEnd] }
 
 // count returns the number of members, the reserved ones included.
 func (r *Record) count() int {
@@ -137,9 +137,9 @@ func (r *Record) count() int {
 // member returns the i-th entry of the index.
 func (r *Record) member(i int) member {
 	if r.size < wideRecord {
-		return narrow(uint64At(r.data[int(r.size)+8*i:]))
+		return narrow(uint64At(r.data.all()[int(r.size)+8*i:]))
 	}
-	e := r.data[int(r.size)+16*i:]
+	e := r.data.all()[int(r.size)+16*i:]
 	names, values := uint64At(e), uint64At(e[8:])
 	return member{Name: uint32(names), NameEnd: uint32(names >> 32), Value: uint32(values), ValueEnd: uint32(values >> 32)}
 }

@@ -30,7 +30,7 @@ const (
 
 // Record is the root's Record. It is kept at 48 bytes: a cache holds a million of them.
 type Record struct {
-	data    string // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
+	data    hidden // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
 	names   *names // finds the names of more than fewMembers members; shared, and never written to
 	created int64  // Unix milliseconds; 0: unknown
 	ends    int64  // Unix milliseconds; 0: unknown
@@ -79,7 +79,7 @@ func ParseRecord(s string) (*Record, error) {
 		return nil, errFault(fault.Rule, fault.At)
 	}
 	r := &Record{
-		data:  indexed(s, members),
+		data:  hide(indexed(s, members)),
 		size:  uint32(len(s)),
 		shape: shape(len(members)) | when(anyEscaped(s, members), escaped) | when(isCompact(members, len(s)), compact),
 	}
@@ -103,7 +103,7 @@ func (r *Record) JSON() string {
 	if r == nil || r.size == 0 {
 		return "{}"
 	}
-	return r.data[:r.size]
+	return r.data.all()[:r.size]
 }
 
 // Raw returns the JSON text of the member key, a slice of the record.

@@ -18,7 +18,7 @@ func (p *plan) write() *Record {
 	w.flush()
 
 	r := &Record{
-		data:  w.b.String(),
+		data:  hide(w.b.String()),
 		size:  uint32(size),
 		shape: shape(p.members) | compact | when(w.escaped, escaped) | when(p.cookie != nil || p.base.is(ownCookie), ownCookie),
 	}
@@ -90,7 +90,7 @@ func (p *plan) keep(w *writer, from, to int) {
 	}
 	for i := from; i < to; i++ {
 		m := p.base.member(i)
-		w.open(p.base.data[m.Name-1 : m.NameEnd+1])
+		w.open(p.base.data.all()[m.Name-1 : m.NameEnd+1])
 		w.text(p.base.value(m))
 		w.close()
 	}
@@ -100,7 +100,7 @@ func (p *plan) keep(w *writer, from, to int) {
 func (p *plan) replace(w *writer, at int, value []byte) {
 	m := p.base.member(at)
 	w.escaped = w.escaped || p.base.writtenEscaped(at)
-	w.open(p.base.data[m.Name-1 : m.NameEnd+1])
+	w.open(p.base.data.all()[m.Name-1 : m.NameEnd+1])
 	w.bytes(value)
 	w.close()
 }
@@ -219,7 +219,7 @@ func (w *writer) run(base *Record, from, to int) {
 	if w.indexing {
 		w.shift(base, from, to, w.at-begin)
 	}
-	w.text(base.data[begin:end])
+	w.text(base.data.all()[begin:end])
 	w.n += to - from
 }
 
@@ -246,7 +246,7 @@ func (w *writer) shift(base *Record, from, to, moved int) {
 		by = uint64(moved) * 0x0000_0001_0000_0001
 	}
 	index := int(base.size)
-	entries := base.data[index+from*width : index+to*width]
+	entries := base.data.all()[index+from*width : index+to*width]
 	for ; len(entries) > 0; entries = entries[8:] {
 		if w.used == len(w.room) {
 			w.flush()
