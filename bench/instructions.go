@@ -32,7 +32,8 @@ type column struct {
 	Go       string          `json:"go"`
 	Valgrind string          `json:"valgrind"`
 	Requests int             `json:"requests"` // of which each figure is a mean
-	Strayed  float64         `json:"strayed"`  // instructions by which two runs of one request differed, at most
+	Repeats  int             `json:"repeats"`  // how often each was counted
+	Strayed  float64         `json:"strayed"`  // instructions by which these counts of one request differed, at most
 	Counts   map[string]cost `json:"counts"`   // by workload
 }
 
@@ -58,7 +59,7 @@ func parseInstructionOptions(arguments []string) (instructionOptions, error) {
 	f.StringVar(&o.baseName, "basename", "base", "what the table calls the other checkout")
 	f.StringVar(&o.docs, "docs", "", "`directory` whose benchmarks.md gets the table; its other columns stay; empty: none")
 	f.IntVar(&o.requests, "n", 10_000, "requests that each figure is a mean of")
-	f.IntVar(&o.repeat, "repeat", 2, "how often each is counted, to see how much it repeats")
+	f.IntVar(&o.repeat, "repeat", 1, "how often each is counted; twice shows how much it repeats")
 	if err := f.Parse(arguments); err != nil {
 		return o, err
 	}
@@ -105,7 +106,7 @@ func instructions(arguments []string) error {
 func countBuild(b build, o instructionOptions) (column, error) {
 	c := column{
 		Label: b.name, Date: time.Now().UTC().Format(time.RFC3339), Go: runtime.Version(),
-		Valgrind: firstLine("valgrind", "--version"), Requests: o.requests, Counts: map[string]cost{},
+		Valgrind: firstLine("valgrind", "--version"), Requests: o.requests, Repeats: o.repeat, Counts: map[string]cost{},
 	}
 	var mu sync.Mutex
 	var failed error
@@ -261,8 +262,11 @@ func instructionTable(columns []column) string {
 	}
 	fmt.Fprintln(&b)
 	for _, c := range columns {
-		fmt.Fprintf(&b, "`%s`: counted %s with %s and %s, the mean of %s requests; two counts of one request differed by %s at most.\n",
-			c.Label, c.Date, c.Go, c.Valgrind, thousands(int64(c.Requests)), whole(math.Ceil(c.Strayed)))
+		fmt.Fprintf(&b, "`%s`: counted %s with %s and %s, the mean of %s requests", c.Label, c.Date, c.Go, c.Valgrind, thousands(int64(c.Requests)))
+		if c.Repeats > 1 {
+			fmt.Fprintf(&b, "; counted %d times, they differed by %s at most", c.Repeats, whole(math.Ceil(c.Strayed)))
+		}
+		fmt.Fprint(&b, ".\n\n")
 	}
 	return b.String()
 }
