@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fibersess/sess/internal/group"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/valyala/fasthttp"
@@ -39,39 +40,6 @@ func TestAWriteThatTheCommitDidNotSeeIsTold(t *testing.T) {
 	}
 }
 
-// A session that is fought over does not keep the commits of others waiting that share its lock.
-func TestOnlyWhoCompetesForASessionQueues(t *testing.T) {
-	m, err := NewManager(Config{Store: struct{ Store }{NewMemoryStore()}, Keys: Keys(longKey)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	busy := m.ids.RandomID()
-	lock, session := m.shelf.queue.of(&busy)
-	other := m.ids.RandomID()
-	for l, _ := m.shelf.queue.of(&other); l != lock; l, _ = m.shelf.queue.of(&other) {
-		other = m.ids.RandomID()
-	}
-	if err := lock.acquire(t.Context(), session); err != nil {
-		t.Fatal(err)
-	}
-	tried := func(id *ident.ID) bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-		defer cancel()
-		_, err := m.shelf.amend(ctx, id, nil, func(r *record.Record) (*record.Record, time.Duration, error) { return r, 0, nil })
-		return err == nil
-	}
-	if tried(&busy) {
-		t.Error("the session that is fought over: got a try, want it to queue")
-	}
-	if !tried(&other) {
-		t.Error("another session: got it queueing, want a try")
-	}
-	lock.release()
-	if !tried(&busy) {
-		t.Error("when it is fought over no more: got it queueing, want a try")
-	}
-}
-
 // remoteStore is a memory store that is not [Local].
 type remoteStore struct {
 	Store
@@ -98,14 +66,22 @@ func (s *remoteStore) keep(t *testing.T, id ID, json string) {
 	}
 }
 
-// queue makes the next commit of id queue for a moment.
-func queue(t *testing.T, m *Manager, id ident.ID) {
+// queue makes the next commit of id queue for a moment, behind one that changes nothing.
+func queue(t *testing.T, m *Manager, store Store, id ident.ID) {
 	t.Helper()
-	lock, session := m.shelf.queue.of(&id)
-	if err := lock.acquire(t.Context(), session); err != nil {
+	kept, err := store.Get(t.Context(), ID(id))
+	if err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(5*time.Millisecond, lock.release)
+	begun := make(chan struct{})
+	go func() {
+		_, _, _ = m.shelf.queue.Store(context.Background(), &id, (*record.Record)(kept), group.BuildFunc(func(now *record.Record) (*record.Record, time.Duration, error) {
+			close(begun)
+			time.Sleep(5 * time.Millisecond)
+			return now, 0, nil
+		}))
+	}()
+	<-begun
 }
 
 func TestAnIDThatExistsIsNotAdoptedFromTheQueue(t *testing.T) {
@@ -115,7 +91,7 @@ func TestAnIDThatExistsIsNotAdoptedFromTheQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	queue(t, m, ident.ID(id))
+	queue(t, m, store, ident.ID(id))
 	var ctx fasthttp.RequestCtx
 	err = m.Run(&ctx, nil, func() error { Set(m.FromRequest(&ctx), "mine", 1); return nil })
 	if err == nil || len(ctx.Response.Header.PeekCookie("koa.sid")) > 0 {
@@ -139,7 +115,7 @@ func TestAnEqualRecordFromTheQueueIsNoMerge(t *testing.T) {
 	err = m.Run(&ctx, nil, func() error {
 		Set(m.FromRequest(&ctx), "n", 2)
 		store.keep(t, id, `{"n":1}`) // read again
-		queue(t, m, ident.ID(id))
+		queue(t, m, store, ident.ID(id))
 		return nil
 	})
 	if stats := m.Stats(); err != nil || stats.Saved != 1 || stats.Merged != 0 {
@@ -161,7 +137,7 @@ func TestATombstoneFromTheQueueStays(t *testing.T) {
 	err = m.Run(&ctx, nil, func() error {
 		Set(m.FromRequest(&ctx), "n", 2)
 		store.keep(t, id, tombstone)
-		queue(t, m, ident.ID(id))
+		queue(t, m, store, ident.ID(id))
 		return nil
 	})
 	if r, _ := store.Get(t.Context(), id); err != nil || r.JSON() != tombstone || m.Stats().Dropped != 1 {

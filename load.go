@@ -145,10 +145,13 @@ func (r *request) take(found *record.Record) (done bool) {
 		r.count(countExpired)
 		emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.presented())})
 		return false
-	case found.Renewed():
+	case !found.Live():
 		r.renewed = true
 		r.refuse(ReasonRenewed, nil)
 		return true
+	case found.Grave():
+		r.refuse(ReasonUnknown, nil)
+		return false
 	}
 	r.count(countLoaded)
 	r.id, r.created = *r.presented(), found.CreatedMS()
@@ -213,7 +216,7 @@ func (r *request) refresh() error {
 	case err != nil:
 		r.loadErr = r.storeError("refresh", r.id, err)
 		return r.loadErr
-	case found.Renewed():
+	case !found.Live():
 		return r.die(ReasonRenewed)
 	}
 	r.draft.Rebase(found)
@@ -226,7 +229,7 @@ func (r *request) die(reason Reason) error {
 	if r.dirty() {
 		r.drop(Event{ID: ID(r.id), Reason: reason})
 	}
-	r.ended, r.forced, r.fate = true, false, draft.Keep
+	r.ended, r.forced, r.fate, r.life = true, false, draft.Keep, 0
 	r.leaving, r.left = ident.ID{}, nil
 	r.forget()
 	r.draft.Drop()

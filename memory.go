@@ -103,11 +103,10 @@ func (s *MemoryStore) Swap(ctx context.Context, id ID, old, next *Record, ttl ti
 	return (*Record)(r), err
 }
 
-// Watch calls changed, in a goroutine of its own, after each Set, Destroy and Swap that changed or renewed the session,
-// and after its eviction. It is also told when the store cleans an expired session up, which may be any time after the
-// end.
-func (s *MemoryStore) Watch(ctx context.Context, id ID, changed func()) (stop func(), err error) {
-	return s.store.Watch(ctx, ident.ID(id), changed)
+// Watch does what [Watcher] says. seen is told after each Set, Destroy and Swap that changed or renewed the session, and
+// after its eviction; of a session whose TTL has passed when the store cleans it up, which may be any time later.
+func (s *MemoryStore) Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error) {
+	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
 }
 
 // Local says that no method waits for I/O.

@@ -9,6 +9,7 @@ import (
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/users"
 )
 
 // regenerate leaves the id behind, which the commit retires.
@@ -23,73 +24,23 @@ func (r *request) regenerate() {
 // move stores the session under its new id, and only then takes the old one away: a tombstone stands there for a while. If
 // the old one has ended meanwhile the new one goes too, since a logout wins.
 func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) error {
-	var made *record.Record // what stands under the new id
-	follow := func(now *record.Record) error {
-		next, life, err := r.build(now, at, ttl)
-		if err != nil {
-			return err
-		}
-		there, err := r.m.shelf.swap(ctx, &r.id, made, next, life)
-		switch {
-		case err == nil && there != next && made == nil:
-			err = errIDTaken
-		case err == nil && there != next:
-			err = ErrNotFound
-		}
-		made = next
+	made, err := r.m.users.Renew(ctx, r.leaving, r.id, r.left, &builder{r, at, ttl, r.draft.Wiped()})
+	switch {
+	case errors.Is(err, users.ErrRenewed):
+		return errRenewed
+	case errors.Is(err, users.ErrEnded):
+		return ErrNotFound
+	case errors.Is(err, users.ErrTaken):
+		return errIDTaken
+	case err != nil:
 		return err
 	}
-	seen := r.left
-	if err := follow(seen); err != nil {
-		return err
-	}
-	tombstone, err := r.tombstone(at)
-	if err == nil {
-		_, err = r.m.shelf.amend(ctx, &r.leaving, seen, func(now *record.Record) (*record.Record, time.Duration, error) {
-			if now.Renewed() {
-				return nil, 0, errRenewed
-			}
-			if now != seen { // It changed meanwhile: the new record must have that too.
-				seen = now
-				if err := follow(now); err != nil {
-					return nil, 0, err
-				}
-			}
-			return tombstone, tombstoneTTL, nil
-		})
-	}
-	if err != nil {
-		r.abandon(r.id)
-		return err
-	}
-	r.draft.Rebase(made)
+	r.draft.Rebase(made.Record)
 	r.count(countCreated)
 	r.count(countRegenerated)
 	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(r.leaving)})
 	return nil
 }
-
-// abandon takes a record away that no client has heard of. If that fails, the record ends with its TTL.
-func (r *request) abandon(id ident.ID) {
-	ctx, cancel := r.phase()
-	defer cancel()
-	_ = r.m.shelf.destroy(ctx, &id)
-}
-
-// tombstone makes the record that says where the session went. Beside Koa, which would take it for a session, it is none:
-// the old record is deleted.
-func (r *request) tombstone(at time.Time) (*record.Record, error) {
-	if r.m.config.Koa || !r.m.shelf.atomic {
-		return nil, nil
-	}
-	h := record.Header{Created: at.UnixMilli(), Ends: at.Add(tombstoneTTL).UnixMilli(), Successor: r.id}
-	next, _, err := record.Merge(nil, false, nil, h, maxMaxRecordBytes, nil)
-	return next, err
-}
-
-// tombstoneTTL is how long an id that was left behind by a renewal still says so, that requests under way with it neither
-// resurrect it nor overwrite the new cookie.
-const tombstoneTTL = 10 * time.Second
 
 // touch ends a request that changed nothing: a rolling session gets more time, if enough of it has passed, and a cookie
 // that an old key signed is signed anew. Nothing of this is worth an error to the client: the session is as good as before,
@@ -104,12 +55,13 @@ func (r *request) touch() {
 			return
 		}
 		at := time.Now()
-		span := r.span(at, base, ttl)
+		h := r.headerOn(base)
+		span := r.span(at, base, &h, ttl)
 		if begins && !config.Rolling && base.EndsMS() != 0 && base.EndsMS() < span.Ends {
 			span = draft.Rest(at, base)
 		}
 		if begins && span.TTL > 0 || span.Due(base.EndsMS(), config.RollingThreshold) {
-			r.prolong(span)
+			r.prolong(&h, span)
 			return
 		}
 	}
@@ -119,17 +71,20 @@ func (r *request) touch() {
 }
 
 // prolong moves the session's end to that of span. If another request was faster, that one has moved it.
-func (r *request) prolong(span draft.Span) {
+func (r *request) prolong(h *record.Header, span draft.Span) {
 	base := r.draft.Base()
-	next, err := r.draft.Moved(base, r.header(span.Ends), r.m.config.MaxRecordBytes)
-	if errors.Is(err, record.ErrTooLarge) && base.Header() == "" { // No room to say when: the store's TTL does.
+	r.bear(&r.id, h, span.Ends)
+	next, err := record.Merge(base, nil, *h, r.m.config.MaxRecordBytes)
+	if errors.Is(err, record.ErrTooLarge) && !base.HasHeader() { // No room to say when: the store's TTL does.
 		next, err = base.WithExpires(time.UnixMilli(span.Ends)), nil
 	}
 	var winner *record.Record
 	if err == nil {
 		ctx, cancel := r.phase()
 		defer cancel()
-		winner, err = r.m.shelf.swap(ctx, &r.id, base, next, span.TTL)
+		if err = r.m.users.Move(ctx, &r.id, base, next); err == nil {
+			winner, err = r.m.shelf.swap(ctx, &r.id, base, next, span.TTL)
+		}
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -138,7 +93,7 @@ func (r *request) prolong(span draft.Span) {
 		_ = r.die(ReasonCorrupt)
 	case err != nil:
 		_ = r.storeError("touch", r.id, err) // Told to the hook and the log.
-	case winner.Renewed():
+	case winner.Tombstone():
 		_ = r.die(ReasonRenewed)
 	default:
 		r.draft.Rebase(winner)
@@ -158,7 +113,8 @@ func (r *request) destroy() {
 	case r.signed: // The store has it no more, or under another id.
 		r.fate = draft.End
 	}
-	r.renewed, r.ended, r.forced, r.failed = false, false, false, nil
+	r.renewed, r.ended, r.forced, r.failed, r.life = false, false, false, nil, 0
+	r.loggedIn()
 	if !errors.Is(r.err, ErrCommitted) {
 		r.err = nil
 	}
@@ -193,7 +149,7 @@ func (r *request) expire() (finish bool) {
 		return false
 	}
 	r.count(countExpired)
-	emit(r.m.config.Hooks.Expired, Event{ID: ID(r.stands())})
+	emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
 	r.destroy()
 	return true
 }
@@ -208,16 +164,22 @@ func (r *request) finish() error {
 		expire.record = r.arrived
 	}
 	for id, seen := range r.condemned() {
-		ended, err := r.m.shelf.end(ctx, id, seen)
+		d, err := r.m.users.Destroy(ctx, id, seen)
 		if err != nil {
 			return r.storeError("destroy", id, err)
 		}
-		if ended {
+		if d.Ended {
 			r.count(countDestroyed)
 			emit(r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
 		}
+		if d.ByLogin { // The client may hold that login's cookie by now.
+			expire = debt{}
+		}
 	}
 	r.fate, r.leaving, r.left, r.destroyed = draft.Keep, ident.ID{}, nil, true
+	if r.authn != nil && r.authn.user != "" {
+		r.fate = draft.Begin
+	}
 	r.debt = expire
 	return nil
 }

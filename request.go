@@ -68,12 +68,16 @@ type work struct {
 	err       error // why the session cannot be saved, beside the draft's faults
 	failed    error // of a save: what the store made of it is not known, so it must not be made again
 
+	authn *authn        // what has to do with a login; nil: nothing
+	life  time.Duration // that Remember has asked for; 0: it was not called
+
 	cookie     cookies.Cookie // the session's own options, if ownCookie: written, not yet stored
 	ownCookie  bool
 	stored     cookies.Cookie // room for those that a record has
 	cookieJSON []byte
 
-	debt debt
+	saving saving
+	debt   debt
 }
 
 // ticket stands for a request in the user values of its RequestCtx and in every handle. It is never another request's, so
@@ -121,6 +125,7 @@ func (t *ticket) Close() error {
 
 func newRequest(m *Manager) *request {
 	r := &request{m: m, stripe: m.tally.stripe()}
+	r.draft.Limit(m.config.MaxRecordBytes)
 	r.guard.Init()
 	return r
 }
@@ -227,7 +232,7 @@ func (r *request) token(purpose string) string {
 
 // dirty reports whether anything was asked of the session but reading.
 func (r *request) dirty() bool {
-	return r.draft.Dirty() || r.ownCookie || r.forced || r.fate != draft.Keep
+	return r.draft.Dirty() || r.ownCookie || r.life != 0 || r.forced || r.fate != draft.Keep
 }
 
 // wrote notes a write. One that comes after the response was decided is not lost in silence: Err says so at once, and the
@@ -264,7 +269,11 @@ func (r *request) leave() {
 		r.release()
 		return
 	}
-	defer r.guard.Unlock() // A Transport may panic.
+	defer func() { // A Transport may panic, or reset the request.
+		if r.guard.Part() == guard.Last {
+			r.release()
+		}
+	}()
 	r.committed = true
 	if r.guard.Touched() && !r.guard.Taken() {
 		r.pay()

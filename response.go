@@ -1,6 +1,7 @@
 package sess
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -97,12 +98,12 @@ func (r *request) payCookie(h *fasthttp.ResponseHeader, d *debt) {
 // cookie, and to send it again would be worth less than to put a retired id over a newer login.
 func (r *request) holds(d *debt) bool {
 	if found, ok := r.m.shelf.peek(&d.id, time.Now()); ok {
-		return !found.Renewed()
+		return found.Live()
 	}
 	ctx, cancel := r.phase()
 	defer cancel()
 	found, err := r.m.shelf.read(ctx, &d.id, false)
-	return err == nil && !found.Renewed()
+	return err == nil && found.Live()
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.
@@ -146,7 +147,7 @@ func (r *request) setCookie(c Cookie) error {
 		c.Path = own.Path
 	}
 	full := cookies.Cookie(c).WithDefaults()
-	errs := full.Validate(!c.DangerouslyUnsigned)
+	errs := full.Validate(!c.DangerouslyUnsigned, r.m.config.Koa)
 	for _, bound := range [...]struct {
 		field string
 		most  time.Duration
@@ -173,9 +174,12 @@ func (r *request) ttl() (ttl time.Duration) {
 	return ttl
 }
 
-// span resolves when the session ends that is saved on top of on at the time at.
-func (r *request) span(at time.Time, on *record.Record, ttl time.Duration) draft.Span {
+// span resolves when the session ends that is saved on top of on at the time at, with the header h.
+func (r *request) span(at time.Time, on *record.Record, h *record.Header, ttl time.Duration) draft.Span {
 	opts := r.options(on)
-	terms := draft.Terms{TTL: ttl, Expires: opts.Expires, MaxAge: opts.MaxAge, Lifetime: r.m.config.Lifetime, Begin: r.created}
+	terms := draft.Terms{
+		Life: time.Duration(h.Life) * time.Millisecond, TTL: ttl, Expires: opts.Expires, MaxAge: opts.MaxAge,
+		Lifetime: r.m.config.Lifetime, Begin: cmp.Or(h.Login, h.Created),
+	}
 	return terms.Span(at)
 }

@@ -268,7 +268,7 @@ func TestRueidisCloseLeavesNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 3 {
 		s := openRueidis(t, addresses(server.Addr))
-		if _, err := s.Watch(t.Context(), redisID(t, "closed"), func() {}); err != nil {
+		if _, err := s.Watch(t.Context(), redisID(t, "closed"), func(*sess.Record, error) {}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -281,7 +281,7 @@ func TestRueidisCloseLeavesNothing(t *testing.T) {
 		_, getErr := s.Get(t.Context(), id)
 		_, refreshErr := s.Refresh(t.Context(), id)
 		_, swapErr := s.Swap(t.Context(), id, nil, version(t, 1), time.Hour)
-		_, watchErr := s.Watch(t.Context(), id, func() {})
+		_, watchErr := s.Watch(t.Context(), id, func(*sess.Record, error) {})
 		for name, err := range map[string]error{
 			"Get": getErr, "Refresh": refreshErr, "Swap": swapErr, "Watch": watchErr,
 			"Set": s.Set(t.Context(), id, version(t, 1), time.Hour), "Destroy": s.Destroy(t.Context(), id),

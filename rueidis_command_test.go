@@ -324,7 +324,7 @@ func TestRueidisWatcherHearsOfWhatHappenedWhileNobodyCould(t *testing.T) {
 	id := redisID(t, "watched")
 	put(server, id, version(t, 1))
 	var calls atomic.Int64
-	stop, err := s.Watch(t.Context(), id, func() { calls.Add(1) })
+	stop, err := s.Watch(t.Context(), id, func(*sess.Record, error) { calls.Add(1) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,20 +352,26 @@ func TestRueidisWatchWithoutReportsCompares(t *testing.T) {
 	s := openRueidis(t, addresses(server.Addr), sess.RueidisConfig{NoNearCache: true, MaxStale: maxStale})
 	id := redisID(t, "polled")
 	put(server, id, version(t, 1))
-	told := make(chan struct{}, 100)
-	stop, err := s.Watch(t.Context(), id, func() { told <- struct{}{} })
+	told := make(chan error, 100)
+	stop, err := s.Watch(t.Context(), id, func(_ *sess.Record, err error) { told <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
+	if err := <-told; err != nil {
+		t.Errorf("the first call of the watcher: got the error %v, want the record", err)
+	}
 	select {
 	case <-told:
-		t.Error("got a call of the watcher while nothing changed, want none")
+		t.Error("got a second call of the watcher while nothing changed, want none")
 	case <-time.After(5 * maxStale):
 	}
 	server.Do("DEL", "koa:sess:polled")
 	select {
-	case <-told:
+	case err := <-told:
+		if !errors.Is(err, sess.ErrNotFound) {
+			t.Errorf("the call of the watcher after the end: got the error %v, want ErrNotFound", err)
+		}
 	case <-time.After(patience):
 		t.Errorf("got no call of the watcher within %v of the end of its session, want one", patience)
 	}

@@ -127,10 +127,10 @@ func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl t
 	return (*Record)(r), err
 }
 
-// Watch calls changed when the record of id may have changed, as [Watcher] says: when the server reports it, and when
-// the connection to the server was lost. Without a near cache it asks the server at the interval MaxStale.
-func (s *RueidisStore) Watch(ctx context.Context, id ID, changed func()) (stop func(), err error) {
-	return s.store.Watch(ctx, ident.ID(id), changed)
+// Watch does what [Watcher] says: seen is told when the server reports a change, and when the connection to the server
+// was lost. Without a near cache the store asks the server at the interval MaxStale.
+func (s *RueidisStore) Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error) {
+	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
 }
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way

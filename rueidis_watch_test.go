@@ -17,7 +17,7 @@ import (
 func watchCount(t *testing.T, s *sess.RueidisStore, id sess.ID) *atomic.Int64 {
 	t.Helper()
 	var told atomic.Int64
-	stop, err := s.Watch(t.Context(), id, func() { told.Add(1) })
+	stop, err := s.Watch(t.Context(), id, func(*sess.Record, error) { told.Add(1) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestASecondWatcherHidesNothingFromTheFirst(t *testing.T) {
 		proxy.Release(redistest.Down)
 		eventually(t, "the loss is noticed", func() bool { return s.Stats().Flushes > flushes })
 		eventually(t, "a second watch succeeds", func() bool {
-			stop, err := s.Watch(t.Context(), id, func() {})
+			stop, err := s.Watch(t.Context(), id, func(*sess.Record, error) {})
 			if err == nil {
 				t.Cleanup(stop)
 			}

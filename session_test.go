@@ -340,23 +340,68 @@ func TestRule08AFailedSaveLeavesNoCookie(t *testing.T) {
 	}
 }
 
-// TestAKeyThatIsNotUTF8IsOneKey: the record has U+FFFD in its place, and so has what is written and not yet saved.
-func TestAKeyThatIsNotUTF8IsOneKey(t *testing.T) {
-	const key = "k\xff"
-	app := routed(sess.Config{}, routes{
-		"act": func(c *fiber.Ctx, s sess.Session) error {
-			sess.Set(s, key, 5)
-			sess.Update(s, key, func(n int, _ bool) int { return n + 1 })
-			n, ok := sess.Get[int](s, key)
-			return c.SendString(fmt.Sprint(n, ok, s.Has("k\ufffd")))
-		},
-		"look": func(c *fiber.Ctx, s sess.Session) error {
-			n, ok := sess.Get[int](s, key)
-			taken, _, err := sess.Take[int](s, key)
-			return c.SendString(fmt.Sprint(n, ok, taken, err, s.Has(key)))
-		},
-	})
-	c := newClient(app)
-	wantReply(t, "before the save", c.get("/act"), 200, "6 true true")
-	wantReply(t, "after it", c.get("/look"), 200, "6 true 6 <nil> false")
+// TestBytesThatAreNotUTF8AreRefusedAsKeyAndAsText: they became U+FFFD, so that two keys were one, and a hash another.
+func TestBytesThatAreNotUTF8AreRefusedAsKeyAndAsText(t *testing.T) {
+	const bad = "k\xff"
+	for name, c := range map[string]struct {
+		write func(s sess.Session)
+		want  string // in Err; empty: nothing was wrong
+	}{
+		"a key":             {func(s sess.Session) { sess.Set(s, bad, 5) }, "key: not UTF-8"},
+		"a key of Update":   {func(s sess.Session) { sess.Update(s, bad, func(n int, _ bool) int { return n }) }, "key: not UTF-8"},
+		"text":              {func(s sess.Session) { sess.Set(s, "hash", bad) }, "use []byte for bytes"},
+		"text of Update":    {func(s sess.Session) { sess.Update(s, "hash", func(string, bool) string { return bad }) }, "use []byte for bytes"},
+		"text inside":       {func(s sess.Session) { sess.Set(s, "hash", fiber.Map{"a": []any{bad}}) }, "use []byte for bytes"},
+		"a key, taken back": {func(s sess.Session) { sess.Set(s, bad, 5); s.Delete(bad) }, ""},
+		"bytes":             {func(s sess.Session) { sess.Set(s, "bytes", []byte(bad)) }, ""},
+	} {
+		app := routed(sess.Config{}, routes{"act": func(_ *fiber.Ctx, s sess.Session) error {
+			c.write(s)
+			if _, ok := sess.Get[int](s, bad); ok || s.Has(bad) || s.Has("k\ufffd") || s.Has("hash") {
+				t.Errorf("%s: got something written, want nothing", name)
+			}
+			switch err := s.Err(); {
+			case c.want == "" && err != nil:
+				t.Errorf("%s: got %v, want nil", name, err)
+			case c.want != "" && !strings.Contains(fmt.Sprintf("%+v", err), c.want):
+				t.Errorf("%s: got %+v, want %q in it", name, err, c.want)
+			}
+			return nil
+		}})
+		status := 200
+		if c.want != "" {
+			status = 500
+		}
+		if got := newClient(app).get("/act"); got.status != status {
+			t.Errorf("%s: got %d, want %d", name, got.status, status)
+		}
+	}
+}
+
+// A write that failed is taken back by a write to the same key, by its deletion, and by Clear.
+func TestAFailedWriteCanBeTakenBack(t *testing.T) {
+	for name, undo := range map[string]func(sess.Session){
+		"a write":    func(s sess.Session) { sess.Set(s, "bad", 1) },
+		"a deletion": func(s sess.Session) { s.Delete("bad") },
+		"Clear":      func(s sess.Session) { s.Clear() },
+	} {
+		b := newSite(t, sess.Config{}).browser(t)
+		r := b.visit(func(s sess.Session) {
+			sess.Set(s, "bad", make(chan int))
+			if s.Err() == nil {
+				t.Errorf("%s: Err after a channel was set: got nil, want an error", name)
+			}
+			undo(s)
+			if err := s.Err(); err != nil {
+				t.Errorf("%s: Err after it was taken back: got %+v, want nil", name, err)
+			}
+			sess.Set(s, "n", 1)
+		})
+		r.wantCookies(t, name)
+		b.visit(func(s sess.Session) {
+			if n, _ := sess.Get[int](s, "n"); n != 1 {
+				t.Errorf("%s: saved behind it: got %d, want 1", name, n)
+			}
+		})
+	}
 }

@@ -2,11 +2,9 @@ package sess
 
 import (
 	"context"
-	"errors"
-	"hash/maphash"
-	"sync/atomic"
 	"time"
 
+	"github.com/fibersess/sess/internal/group"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 )
@@ -22,7 +20,7 @@ type shelf struct {
 	cached    bool          // the store can look past a cache
 	local     bool          // the store does no I/O: no deadline is made for it
 	timeout   time.Duration // Config.StoreTimeout
-	queue     commitLocks
+	queue     *group.Queue
 }
 
 // init completes s: what it cannot do is filled in.
@@ -36,7 +34,7 @@ func (b *shelf) init(s Store, timeout time.Duration, heard func(op string, took 
 		t := &timedStore{s, b.swapper, b.refresher, heard}
 		b.store, b.swapper, b.refresher = t, t, t
 	}
-	b.queue.init()
+	b.queue = group.New(b.swap, b.newest)
 }
 
 // peek returns the record of id that the store's memory holds.
@@ -75,150 +73,33 @@ func (b *shelf) swap(ctx context.Context, id *ident.ID, old, next *record.Record
 	}
 }
 
-// end deletes the session of id, last seen as seen (nil: not looked up), and what it was renewed into. It reports whether
-// there was one. The error is ErrConflict if the deadline of ctx came before the last of its renewals was reached.
-func (b *shelf) end(ctx context.Context, id ident.ID, seen *record.Record) (ended bool, err error) {
-	if !b.atomic {
-		return seen != nil, b.destroy(ctx, &id)
-	}
-	for {
-		there, successor, err := b.extinguish(ctx, id, seen)
-		ended = ended || there
-		if err != nil || successor.IsZero() {
-			return ended, err
+// The first loss tells that others write the same session: then the commit joins those of this process, and so does at
+// once who finds them queueing.
+func (s *shelf) amend(ctx context.Context, id *ident.ID, seen *record.Record, b group.Builder) (stands *record.Record, met bool, err error) {
+	if s.local || !s.queue.Busy(id) {
+		next, ttl, err := b.Build(seen)
+		if err != nil || next == seen {
+			return seen, false, err
 		}
-		if ctx.Err() != nil {
-			return ended, ErrConflict
+		there, err := s.swap(ctx, id, seen, next, ttl)
+		if err != nil || there == next {
+			return there, false, err
 		}
-		id, seen = successor, nil
+		seen, met = there, true
 	}
-}
-
-// extinguish deletes the record of one id. If that is a tombstone, it stays, and successor says where the session went.
-func (b *shelf) extinguish(ctx context.Context, id ident.ID, seen *record.Record) (ended bool, successor ident.ID, err error) {
-	if seen == nil {
-		seen, err = b.read(ctx, &id, false)
-	}
-	if err == nil {
-		_, err = b.amend(ctx, &id, seen, func(now *record.Record) (*record.Record, time.Duration, error) {
-			if to, ok := now.Successor(); ok {
-				successor = to
-				return now, 0, nil
-			}
-			return nil, 0, nil
-		})
-	}
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return false, ident.ID{}, nil
-	case errors.Is(err, record.ErrCorrupt):
-		return true, ident.ID{}, b.destroy(ctx, &id)
-	}
-	return err == nil && successor.IsZero(), successor, err
-}
-
-// amend replaces the record of id, last seen as before (nil: none), by what next makes of the newest one, until no other
-// is faster. It returns what stands there at the end; where next returns the very record that it was given, nothing is done.
-//
-// The first loss tells that others write the same session: then the commit queues with those of this process, and who
-// finds them queueing does so at once. Whoever's turn it is begins with the newest record that this process knows.
-func (b *shelf) amend(ctx context.Context, id *ident.ID, before *record.Record, next func(now *record.Record) (*record.Record, time.Duration, error)) (*record.Record, error) {
-	r := before
-	try := func() (done bool, err error) {
-		n, ttl, err := next(r)
-		if err != nil || n == r {
-			return true, err
-		}
-		there, err := b.swap(ctx, id, r, n, ttl)
-		if err != nil {
-			return true, err
-		}
-		r = there
-		return there == n, nil
-	}
-	if b.local || !b.queue.taken(id) {
-		if done, err := try(); done {
-			return r, err
-		}
-	}
-	if b.local { // Now it may take a while.
+	if s.local { // Now it may take a while.
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), b.timeout)
+		ctx, cancel = context.WithTimeout(context.Background(), s.timeout)
 		defer cancel()
 	}
-	lock, session := b.queue.of(id)
-	if lock.acquire(ctx, session) != nil {
-		return r, ErrConflict
-	}
-	defer lock.release()
-	if newest := b.newest(id); newest != nil && r != nil && !record.Equal(newest, r) {
-		r = newest
-	}
-	for ctx.Err() == nil {
-		if done, err := try(); done {
-			return r, err
-		}
-	}
-	return r, ErrConflict
+	stands, again, err := s.queue.Store(ctx, id, seen, b)
+	return stands, met || again, err
 }
 
 // newest returns the record of id that the store's memory holds, if that is a session.
 func (b *shelf) newest(id *ident.ID) *record.Record {
-	if r, ok := b.peek(id, time.Now()); ok && !r.Renewed() {
+	if r, ok := b.peek(id, time.Now()); ok && r.Live() {
 		return r
 	}
 	return nil
-}
-
-// commitLocks queue the commits of this process that compete for one session, so that only processes compete in the
-// store: without them 64 goroutines on one session needed up to 470 tries each.
-type commitLocks struct {
-	seed  maphash.Seed
-	locks [64]commitLock
-}
-
-// commitLock is shared by all sessions of one hash, but only who competes for one takes it.
-type commitLock struct {
-	token   chan struct{}
-	waiting atomic.Int32
-	holder  atomic.Uint64 // the session whose commit has the token, or had it last while others waited; 0: nobody's
-}
-
-func (l *commitLocks) init() {
-	l.seed = maphash.MakeSeed()
-	for i := range l.locks {
-		l.locks[i].token = make(chan struct{}, 1)
-	}
-}
-
-// of returns the lock of id, and what stands for id as its holder.
-func (l *commitLocks) of(id *ident.ID) (lock *commitLock, session uint64) {
-	session = max(maphash.Bytes(l.seed, id.Bytes()), 1)
-	return &l.locks[session%uint64(len(l.locks))], session
-}
-
-// taken reports whether a commit of id's session has its turn.
-func (l *commitLocks) taken(id *ident.ID) bool {
-	lock, session := l.of(id)
-	return lock.holder.Load() == session
-}
-
-// acquire waits for the lock, or for ctx to end.
-func (l *commitLock) acquire(ctx context.Context, session uint64) error {
-	l.waiting.Add(1)
-	defer l.waiting.Add(-1)
-	select {
-	case l.token <- struct{}{}:
-		l.holder.Store(session)
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (l *commitLock) release() {
-	if l.waiting.Load() == 0 {
-		l.holder.Store(0)
-	}
-	<-l.token
 }

@@ -233,24 +233,45 @@ var brokenStores = []brokenStore{
 			return nil
 		}}
 	}},
+	{"Watch", "tells the news before last", func() sess.Store { return telling(oldNews) }},
+	{"Watch", "tells that there is a change and not what is kept", func() sess.Store {
+		return telling(func(seen func(*sess.Record, error)) func(*sess.Record, error) {
+			return func(*sess.Record, error) { seen(nil, nil) }
+		})
+	}},
+	{"Watch first", "tells nothing before Watch returns", func() sess.Store { return telling(skipFirst) }},
+	{"Watch order", "tells older news after newer", func() sess.Store { return telling(backwards) }},
+	{"Watch order", "calls from two goroutines at once", func() sess.Store {
+		return telling(func(seen func(*sess.Record, error)) func(*sess.Record, error) {
+			return func(r *sess.Record, err error) {
+				var second sync.WaitGroup
+				second.Go(func() { seen(r, err) })
+				seen(r, err)
+				second.Wait()
+			}
+		})
+	}},
 	{"Watch stop", "cannot stop", func() sess.Store {
-		return watching{newModel(), func(stop func()) func() { return func() {} }}
+		return stopping(func(_ *model, _ func()) func() { return func() {} })
 	}},
 	{"Watch stop", "stops everybody", func() sess.Store {
-		m := newModel()
-		return watching{m, func(stop func()) func() {
+		return stopping(func(m *model, _ func()) func() {
 			return func() {
 				m.mu.Lock()
 				defer m.mu.Unlock()
 				clear(m.watchers)
 			}
+		})
+	}},
+	{"Watch context", "watches under a cancelled context", func() sess.Store {
+		return watching{newModel(), func(inner watchFunc, _ context.Context, id sess.ID, seen func(*sess.Record, error)) (func(), error) {
+			return inner(context.Background(), id, seen)
 		}}
 	}},
-	{"Watch context", "watches under a cancelled context", func() sess.Store { return deafWatcher{newModel()} }},
 }
 
 func TestEveryBrokenStoreIsCaughtByThePromiseItBreaks(t *testing.T) {
-	for _, b := range brokenStores {
+	for _, b := range slices.Concat(brokenStores, brokenIndexes) {
 		t.Run(b.promise+"/"+b.defect, func(t *testing.T) {
 			p := promiseNamed(t, b.promise)
 			synctest.Test(t, func(t *testing.T) {
@@ -270,7 +291,7 @@ func TestEveryBrokenStoreIsCaughtByThePromiseItBreaks(t *testing.T) {
 
 func TestEveryPromiseCanBeBroken(t *testing.T) {
 	for _, p := range promises() {
-		if !slices.ContainsFunc(brokenStores, func(b brokenStore) bool { return b.promise == p.name }) {
+		if !slices.ContainsFunc(slices.Concat(brokenStores, brokenIndexes), func(b brokenStore) bool { return b.promise == p.name }) {
 			t.Errorf("promise %q: got no broken store that it catches, want one", p.name)
 		}
 	}

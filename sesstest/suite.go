@@ -14,7 +14,7 @@ import (
 )
 
 // TestStore checks every promise of [sess.Store], each in a subtest of its own, and those of [sess.Swapper],
-// [sess.Peeker], [sess.Refresher] and [sess.Watcher] where the store has these methods. A failure names the promise
+// [sess.Peeker], [sess.Refresher], [sess.Watcher], and [sess.UserIndex] with [sess.UserMarker] where the store has these methods. A failure names the promise
 // that broke.
 //
 // newStore is called once per subtest. It returns a store nobody else uses, and closes it with t.Cleanup if it must be
@@ -77,6 +77,9 @@ func promises() []promise {
 	}
 	for _, p := range watchPromises {
 		all = append(all, p.unless(func(s sess.Store) bool { _, ok := s.(sess.Watcher); return !ok }, "Watcher"))
+	}
+	for _, p := range userPromises {
+		all = append(all, p.unless(func(s sess.Store) bool { _, ok := s.(userStore); return !ok }, "UserIndex and UserMarker"))
 	}
 	return all
 }

@@ -48,7 +48,8 @@ type cookieScratch struct {
 // NewWriter returns a writer of cookies with the name and, usually, the attributes of c, which has passed
 // validate. keys is nil for cookies without a signature.
 func NewWriter(c *Cookie, keys *sign.Keyring) *Writer {
-	w := &Writer{name: c.Name, sigName: c.Name + sigSuffix, find: []byte(c.Name), keys: keys}
+	name := wireName(c.Name)
+	w := &Writer{name: name, sigName: name + sigSuffix, find: []byte(name), keys: keys}
 	w.pool.New = func() any { return new(cookieScratch) }
 	for i, tls := range [...]bool{false, true} {
 		a := c.attributes(tls)

@@ -2,25 +2,154 @@ package record
 
 import (
 	"fmt"
-	"strconv"
+	"time"
+	"unicode/utf8"
 
 	"github.com/fibersess/sess/internal/ident"
-	"github.com/fibersess/sess/internal/jsontext"
 )
 
-// Header is what the reserved member "$" says, which no handler sees:
+// Header is what the reserved member "$" says, which no handler sees. To store a session anew, take the Header of the
+// record that it is built on, so that creation, user and login are that record's and not the request's; give it the new
+// end; change what the request is about.
 //
-//	{"c":<created>,"e":<ends>,"to":"<successor>"}
-//
-// Times are whole Unix milliseconds up to the end of the year 9999. All members are optional; 0, or the zero ID, stands
-// for none. Members that are not ours are kept byte for byte.
+// Times are Unix milliseconds up to the end of the year 9999, 0 for none. The zero value of every field is none.
 type Header struct {
-	Created   int64
-	Ends      int64
-	Known     int64 // when it ends, where "e" must not say so, because Koa moves it; 0: as Ends says
-	Successor ident.ID
-	foreign   bool   // it has members that are not ours
-	Cookie    []byte // JSON for the member "cookie"; nil: keep what is there
+	Created int64
+	Ends    int64
+	Life    int64 // milliseconds that the session is remembered for after each save, before any TTL; see Session.Remember
+	Known   int64 // when the record ends, where "$" must not say so because Koa moves the end; 0: as Ends says
+
+	User  string // 1 to 256 bytes of UTF-8, see [CheckUser]
+	Login int64  // when User logged in
+	MAC   string // of id, user and login time, 1 to 128 bytes; whether it counts is not for a record to say
+
+	From      ident.ID // the record is provisional, made from the one of this id
+	Successor ident.ID // the record is a tombstone: the session lives on under this id
+	ByLogin   bool     // a tombstone that a login has left, not a renewal
+	Grave     bool     // the record is no session: it stands there so that no other can be created
+
+	Cookie  []byte // JSON for the member "cookie"; nil: keep what is there
+	foreign bool   // there are members that are not ours
+}
+
+// Header returns what the header of r says, without the record's end, which is decided anew whenever a record is made.
+func (r *Record) Header() Header {
+	if !r.is(userKnown | tombstone | grave | provisional | remembered) {
+		return Header{Created: r.CreatedMS()}
+	}
+	h, _ := parseHeader(r.headerText())
+	h.Ends = 0
+	return h
+}
+
+// HasHeader reports whether r says anything of itself.
+func (r *Record) HasHeader() bool { return r.headerText() != "" }
+
+// CreatedMS is when the session began, in Unix milliseconds, 0 if the record does not say.
+func (r *Record) CreatedMS() int64 {
+	if r == nil {
+		return 0
+	}
+	return r.created
+}
+
+// EndsMS is when the session ends, in Unix milliseconds, 0 if the record does not say.
+func (r *Record) EndsMS() int64 {
+	if r == nil {
+		return 0
+	}
+	return r.ends
+}
+
+// Created is CreatedMS as a time, zero if the record does not say.
+func (r *Record) Created() time.Time { return instant(r.CreatedMS()) }
+
+// Expires is EndsMS as a time, zero if the record does not say.
+func (r *Record) Expires() time.Time { return instant(r.EndsMS()) }
+
+// User returns who is logged in, empty if nobody is.
+func (r *Record) User() string {
+	if !r.is(userKnown) {
+		return ""
+	}
+	return r.Header().User
+}
+
+// LoginMS is when the user logged in, in Unix milliseconds, 0 if the record does not say.
+func (r *Record) LoginMS() int64 {
+	if !r.is(userKnown) {
+		return 0
+	}
+	return r.Header().Login
+}
+
+// LifeMS is how long the session is remembered after each save, in milliseconds, 0 if as long as any other.
+func (r *Record) LifeMS() int64 {
+	if !r.is(remembered) {
+		return 0
+	}
+	return r.Header().Life
+}
+
+// Live reports whether r is a session, which may be provisional: neither a tombstone nor a grave.
+func (r *Record) Live() bool { return !r.is(tombstone | grave) }
+
+// Grave reports whether r stands where no session may be created.
+func (r *Record) Grave() bool { return r.is(grave) }
+
+// Tombstone reports whether r is what a session has left under an id that it gave up.
+func (r *Record) Tombstone() bool { return r.is(tombstone) }
+
+// ByLogin reports whether r is the tombstone of a login, and not of a renewal.
+func (r *Record) ByLogin() bool { return r.is(byLogin) }
+
+// Successor returns the id that the session lives on under, if r is a tombstone.
+func (r *Record) Successor() (ident.ID, bool) {
+	if !r.is(tombstone) {
+		return ident.ID{}, false
+	}
+	return r.Header().Successor, true
+}
+
+// Provisional returns the id of the record that r is made from, if that was not yet retired when r was made.
+func (r *Record) Provisional() (from ident.ID, ok bool) {
+	if !r.is(provisional) {
+		return ident.ID{}, false
+	}
+	return r.Header().From, true
+}
+
+// WithExpires returns a record of the same bytes that ends at t, for stores that know the end from elsewhere. Zero
+// means that the end is unknown.
+func (r *Record) WithExpires(t time.Time) *Record {
+	var c Record
+	if r != nil {
+		c = *r
+	}
+	c.ends = 0
+	if !t.IsZero() {
+		c.ends = t.UnixMilli()
+	}
+	return &c
+}
+
+// CheckUser returns an error if user cannot be the name of one. The error does not tell the name.
+func CheckUser(user string) error {
+	switch {
+	case user == "" || len(user) > maxUser:
+		return fmt.Errorf("sess: user: %d bytes; want 1 to %d", len(user), maxUser)
+	case !utf8.ValidString(user):
+		return fmt.Errorf("sess: user: not UTF-8; want 1 to %d bytes of UTF-8", maxUser)
+	}
+	return nil
+}
+
+// instant is a time of the header: Unix milliseconds, 0 for none.
+func instant(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 // until returns when a record of h ends, 0 if that is unknown.
@@ -31,127 +160,21 @@ func (h *Header) until() int64 {
 	return h.Ends
 }
 
-// Successor returns the id that a renewed session lives on under. Only the record left behind under its old id, the
-// tombstone, has one.
-func (r *Record) Successor() (ident.ID, bool) {
-	if r == nil || !r.renewed {
-		return ident.ID{}, false
-	}
-	h, _, _ := parseHeader(r.Header())
-	return h.Successor, true
+// shape returns what a record of h is.
+func (h *Header) shape() shape {
+	return when(!h.Successor.IsZero(), tombstone) | when(h.ByLogin, byLogin) | when(h.Grave, grave) |
+		when(!h.From.IsZero(), provisional) | when(h.Life != 0, remembered) | when(h.User != "", userKnown) | when(h.foreign, foreign)
 }
 
-// readHeader fills the fields of r that the header gives.
-func (r *Record) readHeader() error {
-	text := r.Header()
-	if text == "" {
-		return nil
+// fault returns which rule h breaks, empty if none: what no record may say of itself.
+func (h *Header) fault() string {
+	switch to, from := !h.Successor.IsZero(), !h.From.IsZero(); {
+	case to && h.Grave || to && from || from && h.Grave:
+		return "two of tombstone, grave and provisional"
+	case h.ByLogin && !to:
+		return "a login's tombstone without a successor"
+	case h.User == "" && (h.Login != 0 || h.MAC != ""):
+		return "a login without a user"
 	}
-	h, broken, ok := parseHeader(text)
-	if !ok {
-		return fmt.Errorf("%w: a %q that is not one of ours: %s", ErrCorrupt, headerMember, broken)
-	}
-	r.created, r.ends, r.renewed, r.foreign = h.Created, h.Ends, !h.Successor.IsZero(), h.foreign
-	return nil
-}
-
-// Header returns the JSON text of the header, empty if r has none.
-func (r *Record) Header() string {
-	m, ok := find(r, headerMember)
-	if !ok {
-		return ""
-	}
-	return r.value(m)
-}
-
-// parseHeader reads a header from valid JSON. When it is not ok, broken says which rule the text breaks.
-func parseHeader(text string) (h Header, broken string, ok bool) {
-	if text[0] != '{' {
-		return h, "not an object", false
-	}
-	var seen [3]bool
-	for w := jsontext.WalkObject(text); w.Next(); {
-		field := headerField(w.Name)
-		switch field {
-		case headerCreated:
-			h.Created, ok = parseInstant(w.Value)
-		case headerEnds:
-			h.Ends, ok = parseInstant(w.Value)
-		case headerSuccessor:
-			h.Successor, ok = parseSuccessor(w.Value)
-		default:
-			h.foreign = true
-			continue
-		}
-		if !ok || seen[field] {
-			return h, "a member of the wrong type, out of range, or there twice", false
-		}
-		seen[field] = true
-	}
-	return h, "", true
-}
-
-// The members of a header that are ours.
-const (
-	headerOther = iota - 1
-	headerCreated
-	headerEnds
-	headerSuccessor
-)
-
-// headerField returns which of our members the inside of a JSON string names.
-func headerField(name string) int {
-	switch {
-	case jsontext.EqualText(name, "c"):
-		return headerCreated
-	case jsontext.EqualText(name, "e"):
-		return headerEnds
-	case jsontext.EqualText(name, "to"):
-		return headerSuccessor
-	default:
-		return headerOther
-	}
-}
-
-func parseInstant(value string) (ms int64, ok bool) {
-	ms, ok = jsontext.DecodeValue[int64](value)
-	if !ok || ms < 0 || ms > maxInstant {
-		return 0, false
-	}
-	return ms, true
-}
-
-func parseSuccessor(value string) (ident.ID, bool) {
-	text, ok := jsontext.Text(value)
-	if !ok {
-		return ident.ID{}, false
-	}
-	return ident.MakeID(text)
-}
-
-// appendHeader appends h as a header, with the members of the header old that are not ours behind it. It returns dst
-// as it is if there is nothing to write.
-func appendHeader(dst []byte, h *Header, old string) []byte {
-	begin := len(dst)
-	if h.Created != 0 {
-		dst = strconv.AppendInt(append(dst, `,"c":`...), h.Created, 10)
-	}
-	if h.Ends != 0 {
-		dst = strconv.AppendInt(append(dst, `,"e":`...), h.Ends, 10)
-	}
-	if !h.Successor.IsZero() {
-		dst = append(dst, `,"to":"`...) // the bytes of an id need no escape
-		dst = append(h.Successor.AppendTo(dst), '"')
-	}
-	for w := jsontext.WalkObject(old); w.Next(); {
-		if headerField(w.Name) == headerOther {
-			dst = append(append(append(dst, `,"`...), w.Name...), `":`...)
-			dst = append(dst, w.Value...)
-		}
-	}
-	if len(dst) == begin {
-		return dst
-	}
-	dst[begin] = '{' // in place of the first comma
-	return append(dst, '}')
+	return ""
 }

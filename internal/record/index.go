@@ -7,51 +7,118 @@ import (
 	"github.com/fibersess/sess/internal/jsontext"
 )
 
+// The index of a record stands behind its JSON, in the same string: for each member in order the four offsets of type
+// member, little-endian, of 16 bits each, or of 32 if the JSON is of wideRecord bytes or more. Above fewMembers members
+// a table finds the names. Records with the same names in the same order share it.
+
 // member says where a member of a record stands.
 type member = jsontext.Member
 
-// The index of a record stands behind its JSON, in the same string: for each member in order the four offsets of type
-// member, little-endian, of 16 bits each, or of 32 if the JSON is of wideRecord bytes or more.
-
-// find returns the member of r that is named key, which is valid UTF-8. It looks through all names: a session has
-// few, and comparing lengths first costs about a nanosecond each.
+// find returns the member of r that is named key.
 func find[K string | []byte](r *Record, key K) (m member, ok bool) {
-	if r == nil {
+	at, _ := search(r, key)
+	if at < 0 {
 		return member{}, false
 	}
-	if r.escaped || r.size >= wideRecord {
-		return findSlowly(r, key)
-	}
-	for index := r.data[r.size:]; len(index) >= 8; index = index[8:] {
-		e := uint64At(index)
-		name, end := int(uint16(e)), int(uint16(e>>16))
-		if end-name == len(key) && r.data[name:end] == string(key) {
-			return narrow(e), true
-		}
-	}
-	return member{}, false
+	return r.member(at), true
 }
 
-// findSlowly is find in a record whose names are to be decoded, or whose index is wide.
-func findSlowly[K string | []byte](r *Record, key K) (m member, ok bool) {
-	for i := range r.count() {
-		if m = r.member(i); named(r, m, key) {
-			return m, true
+// search returns the place of the member of r that is named key, or -1, and how many names it has looked at. Of up to
+// fewMembers names it looks at each: comparing lengths first costs about a nanosecond a name.
+func search[K string | []byte](r *Record, key K) (at, looks int) {
+	switch {
+	case r == nil:
+		return -1, 0
+	case r.names != nil:
+		return searchMany(r, key)
+	case r.is(escaped) || r.size >= wideRecord:
+		return searchFew(r, key)
+	}
+	index := r.data[r.size:]
+	for i := 0; i+8 <= len(index); i += 8 {
+		e := uint64At(index[i:])
+		name, end := int(uint16(e)), int(uint16(e>>16))
+		if end-name == len(key) && r.data[name:end] == string(key) {
+			return i / 8, i/8 + 1
 		}
 	}
-	return member{}, false
+	return -1, len(index) / 8
+}
+
+// searchFew is search in a record whose names are to be decoded, or whose index is wide.
+func searchFew[K string | []byte](r *Record, key K) (at, looks int) {
+	for i := range r.count() {
+		if named(r, r.member(i), key) {
+			return i, i + 1
+		}
+	}
+	return -1, r.count()
+}
+
+// searchMany is search in a record with a table of names.
+func searchMany[K string | []byte](r *Record, key K) (at, looks int) {
+	for l := r.names.look(hash(r.names, key)); ; looks++ {
+		at, ok := l.next()
+		if !ok || named(r, r.member(at), key) {
+			return at, looks + 1
+		}
+	}
 }
 
 // named reports whether m is the member of the name key.
 func named[K string | []byte](r *Record, m member, key K) bool {
-	if r.escaped {
+	if r.is(escaped) {
 		return jsontext.EqualText(r.name(m), key)
 	}
 	return r.name(m) == string(key)
 }
 
-// maybe reports whether the name of m can be one of n bytes: it spares most members a comparison.
-func (r *Record) maybe(m member, n int) bool { return int(m.NameEnd-m.Name) == n || r.escaped }
+// tabulate makes the table of names, if r has enough members to need one. It returns the first member whose name
+// stands for the same as one before it, if there is such a member.
+func (r *Record) tabulate() (twice member, found bool) {
+	n := r.count()
+	if n <= fewMembers {
+		return r.twiceAmongFew()
+	}
+	t := makeNames(n, nil)
+	for i := range n {
+		m := r.member(i)
+		name := r.name(m)
+		if r.is(escaped) {
+			name = jsontext.Unquoted(name)
+		}
+		h := hash(&t, name)
+		for l := t.look(h); ; {
+			at, ok := l.next()
+			if !ok {
+				break
+			}
+			if named(r, r.member(at), name) {
+				return m, true
+			}
+		}
+		t.add(h, i)
+	}
+	r.names = &t
+	return member{}, false
+}
+
+// twiceAmongFew compares each name with those before it.
+func (r *Record) twiceAmongFew() (twice member, found bool) {
+	for i := range r.count() {
+		m := r.member(i)
+		name := r.name(m)
+		if r.is(escaped) {
+			name = jsontext.Unquoted(name)
+		}
+		for j := range i {
+			if before := r.member(j); (r.is(escaped) || before.NameEnd-before.Name == m.NameEnd-m.Name) && named(r, before, name) {
+				return m, true
+			}
+		}
+	}
+	return member{}, false
+}
 
 // name returns the name of m as it stands between the quotes.
 func (r *Record) name(m member) string { return r.data[m.Name:m.NameEnd] }
@@ -64,7 +131,7 @@ func (r *Record) count() int {
 	if r == nil {
 		return 0
 	}
-	return int(r.members)
+	return int(r.shape & maxMembers)
 }
 
 // member returns the i-th entry of the index.
@@ -89,29 +156,40 @@ func uint64At(s string) uint64 {
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// indexed returns json and its index in one string, with one allocation.
-func indexed(json string, members []member) string {
-	var few [fewMembers * 8]byte
-	index := appendIndex(few[:0], members, len(json))
-	var b strings.Builder
-	b.Grow(len(json) + len(index))
-	b.WriteString(json)
-	b.Write(index)
-	return b.String()
+// entrySize is the size of an index entry in a record of size bytes of JSON.
+func entrySize(size int) int {
+	if size < wideRecord {
+		return 8
+	}
+	return 16
 }
 
-// appendIndex appends the index of size bytes of JSON to dst.
-func appendIndex(dst []byte, members []member, size int) []byte {
+// appendEntry appends the entry of m in the index of size bytes of JSON.
+func appendEntry(dst []byte, m member, size int) []byte {
 	le := binary.LittleEndian
-	for _, m := range members {
-		if size < wideRecord {
-			dst = le.AppendUint64(dst, uint64(m.Name)|uint64(m.NameEnd)<<16|uint64(m.Value)<<32|uint64(m.ValueEnd)<<48)
-		} else {
-			dst = le.AppendUint64(dst, uint64(m.Name)|uint64(m.NameEnd)<<32)
-			dst = le.AppendUint64(dst, uint64(m.Value)|uint64(m.ValueEnd)<<32)
-		}
+	if size < wideRecord {
+		return le.AppendUint64(dst, uint64(m.Name)|uint64(m.NameEnd)<<16|uint64(m.Value)<<32|uint64(m.ValueEnd)<<48)
 	}
-	return dst
+	dst = le.AppendUint64(dst, uint64(m.Name)|uint64(m.NameEnd)<<32)
+	return le.AppendUint64(dst, uint64(m.Value)|uint64(m.ValueEnd)<<32)
+}
+
+// indexed returns json and its index in one string, with one allocation.
+func indexed(json string, members []member) string {
+	var b strings.Builder
+	b.Grow(len(json) + len(members)*entrySize(len(json)))
+	b.WriteString(json)
+	var room [fewMembers * 8]byte
+	for len(members) > 0 {
+		n := min(len(members), fewMembers/2)
+		index := room[:0]
+		for _, m := range members[:n] {
+			index = appendEntry(index, m, len(json))
+		}
+		b.Write(index)
+		members = members[n:]
+	}
+	return b.String()
 }
 
 // isCompact reports whether the members fill an object of size bytes with no white space between them.
@@ -137,27 +215,4 @@ func anyEscaped(s string, members []member) bool {
 		}
 	}
 	return false
-}
-
-// twice returns the first member whose name stands for the same as one before it. Above a few members it takes a map,
-// so that its time stays linear whatever s holds.
-func twice(s string, members []member, escaped bool) (m member, found bool) {
-	if escaped || len(members) > fewMembers {
-		seen := make(map[string]struct{}, len(members))
-		for i, m := range members {
-			if seen[jsontext.Unquoted(s[m.Name:m.NameEnd])] = struct{}{}; len(seen) == i {
-				return m, true
-			}
-		}
-		return member{}, false
-	}
-	for i, m := range members {
-		name := s[m.Name:m.NameEnd]
-		for _, before := range members[:i] {
-			if name == s[before.Name:before.NameEnd] {
-				return m, true
-			}
-		}
-	}
-	return member{}, false
 }

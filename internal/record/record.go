@@ -1,12 +1,9 @@
 package record
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
-	"time"
-	"unicode/utf8"
 
 	"github.com/fibersess/sess/internal/jsontext"
 )
@@ -31,18 +28,44 @@ const (
 	headerMember = "$"      // what we need to know of a session: see header
 )
 
-// Record is the root's Record.
+// Record is the root's Record. It is kept at 48 bytes: a cache holds a million of them.
 type Record struct {
 	data    string // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
+	names   *names // finds the names of more than fewMembers members; shared, and never written to
 	created int64  // Unix milliseconds; 0: unknown
 	ends    int64  // Unix milliseconds; 0: unknown
 	size    uint32 // bytes of JSON
-	members uint32 // how many, the reserved ones included
-	escaped bool   // some name is written with an escape, so names must be compared decoded
-	renewed bool   // the header names a successor: this is a tombstone
-	foreign bool   // the header has members that are not ours
-	cookie  bool   // there is a member "cookie"
-	compact bool   // there is no white space between the members
+	shape   shape
+}
+
+// shape is what a record is known to be, and in its low bits how many members it has, the reserved ones included. A
+// member takes five bytes, so 16 MiB have less than 2^22.
+type shape uint32
+
+const (
+	escaped     shape = 1 << (22 + iota) // some name is written with an escape, so names must be compared decoded
+	compact                              // there is no white space between the members
+	ownCookie                            // there is a member "cookie"
+	foreign                              // the header has members that are not ours
+	remembered                           // the session has a life of its own
+	tombstone                            // the header names a successor
+	byLogin                              // a tombstone of a login
+	grave                                // neither a session nor a tombstone
+	provisional                          // the header names the id that the record is made from
+	userKnown                            // the header names a user
+
+	maxMembers = 1<<22 - 1
+)
+
+// is reports whether r is what the flag says.
+func (r *Record) is(flag shape) bool { return r != nil && r.shape&flag != 0 }
+
+// when returns flag if condition holds, else nothing.
+func when(condition bool, flag shape) shape {
+	if condition {
+		return flag
+	}
+	return 0
 }
 
 // ParseRecord is the root's ParseRecord.
@@ -52,27 +75,27 @@ func ParseRecord(s string) (*Record, error) {
 	}
 	var few [fewMembers]member
 	members, fault := jsontext.Members(few[:0], s)
-	escaped := anyEscaped(s, members)
-	if fault.Rule == "" {
-		if m, found := twice(s, members, escaped); found {
-			fault = jsontext.Fault{Rule: "a member that was there before", At: int(m.Name)}
-		}
-	}
 	if fault.Rule != "" {
-		return nil, fmt.Errorf("%w: %s at byte %d", ErrCorrupt, fault.Rule, fault.At)
+		return nil, errFault(fault.Rule, fault.At)
 	}
 	r := &Record{
-		data:    indexed(s, members),
-		size:    uint32(len(s)),
-		members: uint32(len(members)),
-		escaped: escaped,
-		compact: isCompact(members, len(s)),
+		data:  indexed(s, members),
+		size:  uint32(len(s)),
+		shape: shape(len(members)) | when(anyEscaped(s, members), escaped) | when(isCompact(members, len(s)), compact),
+	}
+	if m, found := r.tabulate(); found {
+		return nil, errFault("a member that was there before", int(m.Name))
 	}
 	if err := r.readHeader(); err != nil {
 		return nil, err
 	}
-	_, r.cookie = find(r, cookieMember)
+	_, own := find(r, cookieMember)
+	r.shape |= when(own, ownCookie)
 	return r, nil
+}
+
+func errFault(rule string, at int) error {
+	return fmt.Errorf("%w: %s at byte %d", ErrCorrupt, rule, at)
 }
 
 // JSON returns the record's exact bytes.
@@ -86,9 +109,6 @@ func (r *Record) JSON() string {
 // Raw returns the JSON text of the member key, a slice of the record.
 func (r *Record) Raw(key string) (text string, ok bool) {
 	m, ok := find(r, key)
-	if !ok && !utf8.ValidString(key) {
-		m, ok = find(r, jsontext.AppendName(nil, key))
-	}
 	if !ok {
 		return "", false
 	}
@@ -97,7 +117,7 @@ func (r *Record) Raw(key string) (text string, ok bool) {
 
 // OwnCookie returns the JSON text of the session's own cookie options, if it has any.
 func (r *Record) OwnCookie() (text string, ok bool) {
-	if r == nil || !r.cookie {
+	if !r.is(ownCookie) {
 		return "", false
 	}
 	return r.Raw(cookieMember)
@@ -129,47 +149,8 @@ func (r *Record) Len() int {
 // Size returns the size of the record's JSON in bytes.
 func (r *Record) Size() int { return len(r.JSON()) }
 
-// Created returns when the session began, zero if the record does not say.
-func (r *Record) Created() time.Time {
-	if r == nil {
-		return time.Time{}
-	}
-	return instant(r.created)
-}
-
-// CreatedMS is Created in Unix milliseconds, 0 if the record does not say.
-func (r *Record) CreatedMS() int64 { return r.created }
-
-// EndsMS is Expires in Unix milliseconds, 0 if the record does not say.
-func (r *Record) EndsMS() int64 { return r.ends }
-
-// Renewed reports whether the record is a tombstone: its header names a successor.
-func (r *Record) Renewed() bool { return r.renewed }
-
 // HasCookie reports whether the session has cookie options of its own.
-func (r *Record) HasCookie() bool { return r.cookie }
-
-// Expires returns when the session ends, zero if the record does not say.
-func (r *Record) Expires() time.Time {
-	if r == nil {
-		return time.Time{}
-	}
-	return instant(r.ends)
-}
-
-// WithExpires returns a record of the same bytes that ends at t, for stores that know the end from elsewhere. Zero
-// means that the end is unknown.
-func (r *Record) WithExpires(t time.Time) *Record {
-	var c Record
-	if r != nil {
-		c = *r
-	}
-	c.ends = 0
-	if !t.IsZero() {
-		c.ends = t.UnixMilli()
-	}
-	return &c
-}
+func (r *Record) HasCookie() bool { return r.is(ownCookie) }
 
 // Format prints the record's size for every verb, never its content.
 func (r Record) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.GoString()) }
@@ -192,29 +173,3 @@ func Equal(a, b *Record) bool {
 
 // IsReserved reports whether name belongs to the session layer.
 func IsReserved(name string) bool { return name == cookieMember || name == headerMember }
-
-// instant is a time of the header: Unix milliseconds, 0 for none.
-func instant(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
-}
-
-var (
-	// ErrNotFound: the store holds nothing under this id, or it has expired.
-	ErrNotFound = errors.New("sess: session not found")
-
-	// ErrClosed: the store was closed.
-	ErrClosed = errors.New("sess: store is closed")
-
-	// ErrCorrupt: what is kept under this id is not a record: not a JSON object, not valid, a member twice, too deep
-	// or too large.
-	ErrCorrupt = errors.New("sess: record is corrupt")
-
-	// ErrReserved: the keys "cookie" and "$" belong to the session layer.
-	ErrReserved = errors.New(`sess: reserved key: "cookie" and "$" belong to the session layer; choose another`)
-
-	// ErrTooLarge: the record would be larger than Config.MaxRecordBytes; nothing was stored.
-	ErrTooLarge = errors.New("sess: record too large: store less in the session, or raise Config.MaxRecordBytes")
-)

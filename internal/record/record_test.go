@@ -57,13 +57,13 @@ func TestRecordWrittenByKoaIsRead(t *testing.T) {
 func TestRecordIsFoundByDecodedName(t *testing.T) {
 	r := mustParse(t, ` { "caf\u00e9" : 1 , "\ud83d\ude00":2,"a\"\\\/\b\f\n\r\t":3,"\ud800":4,"plain":5,"":6 } `)
 	for key, want := range map[string]string{
-		"café": "1", "😀": "2", "a\"\\/\b\f\n\r\t": "3", "\ufffd": "4", "plain": "5", "": "6", "\xff": "4",
+		"café": "1", "😀": "2", "a\"\\/\b\f\n\r\t": "3", "\ufffd": "4", "plain": "5", "": "6",
 	} {
 		if got, ok := r.Raw(key); got != want || !ok {
 			t.Errorf("Raw(%q): got %q, %v, want %s, true", key, got, ok, want)
 		}
 	}
-	for _, key := range []string{`caf\u00e9`, "caf", "cafés", "plai", "plainer", "😀😀"} {
+	for _, key := range []string{`caf\u00e9`, "caf", "cafés", "plai", "plainer", "😀😀", "\xff"} {
 		if got, ok := r.Raw(key); ok {
 			t.Errorf("Raw(%q): got %q, want none", key, got)
 		}

@@ -83,6 +83,7 @@ func (s *Store) open(ctx context.Context, option rueidis.ClientOption) error {
 		return err
 	}
 	s.beats.Go(s.heartbeats)
+	s.beats.Go(func() { s.cache.Run(s.done) })
 	return nil
 }
 
@@ -228,19 +229,17 @@ func (s *Store) selfTest(ctx context.Context) error {
 }
 
 // heartbeats asks every server four times per MaxStale whether it is there and a master, which extends the leases of
-// the near cache, and at once when a connection was made. Each time it also clears a part of the cache of what has
-// ended.
+// the near cache, and at once when a connection was made.
 func (s *Store) heartbeats() {
 	tick := time.NewTicker(s.MaxStale / 4)
 	defer tick.Stop()
 	beating := new(sync.Map) // addresses of servers that have not answered yet
-	for shard := uint(0); ; shard++ {
+	for {
 		select {
 		case <-s.done:
 			return
 		case <-s.connect:
 		case <-tick.C:
-			s.cache.Sweep(shard, time.Now())
 		}
 		for addr, node := range s.client.Nodes() {
 			if _, busy := beating.LoadOrStore(addr, true); busy {

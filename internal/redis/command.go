@@ -229,34 +229,6 @@ func (s *Store) fetch(ctx context.Context, id ident.ID) (*record.Record, error) 
 	}
 }
 
-// fetchTracked reads a record such that the server will report a change of it.
-func (s *Store) fetchTracked(ctx context.Context, id ident.ID) (*record.Record, error) {
-	var reply rueidis.RedisResult
-	var sent time.Time
-	err := s.retry(ctx, func() error {
-		sent = time.Now()
-		get := s.client.B().Get().Key(s.key(id)).Cache()
-		if !s.Koa {
-			get = get.ToStaticTTL() // the record says itself when it ends: do not ask the server for it
-		}
-		reply = s.client.DoCache(ctx, get, near.TTL)
-		return reply.Error()
-	})
-	switch {
-	case rueidis.IsRedisNil(err):
-		return nil, record.ErrNotFound
-	case err != nil:
-		return nil, err
-	}
-	r, err := parseReply(reply.ToString())
-	if err != nil || !s.Koa || reply.CachePXAT() <= 0 {
-		return r, err
-	}
-	// rueidis counts the TTL from when the reply came. The server counted it from some time after the command was
-	// sent: taking off what the answer took errs on the short side.
-	return r.WithExpires(time.UnixMilli(reply.CachePXAT()).Add(-time.Since(sent))), nil
-}
-
 // parsePair returns the record of a reply that is a value and its TTL in milliseconds, asked for at sent.
 func (s *Store) parsePair(reply rueidis.RedisResult, sent time.Time) (*record.Record, error) {
 	pair, err := reply.ToArray()
@@ -333,6 +305,15 @@ func (s *Store) retryIf(ctx context.Context, f func() error, passing func(error)
 		case <-time.After(pause):
 		}
 	}
+}
+
+// passes reports whether an error that failure returned may pass by itself.
+func passes(err error) bool {
+	var told *Error
+	if errors.As(err, &told) {
+		return slices.Contains(passingCodes, told.Code)
+	}
+	return unanswered(err)
 }
 
 func isContext(err error) bool {

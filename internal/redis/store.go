@@ -24,6 +24,7 @@ type Store struct {
 	swap       *rueidis.Lua
 	swapSum    string // swap's SHA-1, by which the server knows it
 	read       *rueidis.Lua
+	users      userScripts
 	slots      chan struct{} // one token for each command under way
 	done       chan struct{} // closed by Close
 	closing    sync.Once
@@ -38,10 +39,10 @@ func newStore(settings Settings) *Store {
 		swap:     rueidis.NewLuaScript(swapScript),
 		swapSum:  hex.EncodeToString(sum[:]),
 		read:     rueidis.NewLuaScript(readScript),
+		users:    newUserScripts(),
 		slots:    make(chan struct{}, settings.InFlight),
 		done:     make(chan struct{}),
 	}
-	s.hold = settings.MaxStale
 	s.connect = make(chan struct{}, 1)
 	if settings.NearBytes > 0 {
 		s.cache = near.New(settings.Prefix, settings.NearBytes, settings.MaxStale)
@@ -70,15 +71,19 @@ func (s *Store) Refresh(ctx context.Context, id ident.ID) (*record.Record, error
 	r, err := run(ctx, s, "get", func(ctx context.Context) (*record.Record, error) {
 		return s.fetch(ctx, id)
 	})
-	if s.cache != nil {
-		switch {
-		case err == nil:
-			s.cache.Agree(id, r.JSON())
-		case !unseen(err):
-			s.cache.Invalidate(id)
-		}
-	}
+	s.learn(id, r, err)
 	return r, err
+}
+
+// learn tells the near cache what a read past it has brought: nothing older is served later.
+func (s *Store) learn(id ident.ID, r *record.Record, err error) {
+	switch {
+	case s.cache == nil || unseen(err):
+	case err == nil:
+		s.cache.Agree(id, r.JSON())
+	default:
+		s.cache.Invalidate(id)
+	}
 }
 
 // Set keeps r under id for ttl, whatever is there. The TTL is kept in milliseconds, rounded up.
@@ -129,9 +134,8 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 	})
 }
 
-// Watch calls changed when the record of id may have changed, as [Watcher] says: when the server reports it, and when
-// the connection to the server was lost. Without a near cache it asks the server at the interval MaxStale.
-func (s *Store) Watch(ctx context.Context, id ident.ID, changed func()) (stop func(), err error) {
+// Watch is the root's RueidisStore.Watch.
+func (s *Store) Watch(ctx context.Context, id ident.ID, seen func(*record.Record, error)) (stop func(), err error) {
 	select {
 	case <-s.done:
 		return nil, failure("watch", record.ErrClosed)
@@ -139,7 +143,7 @@ func (s *Store) Watch(ctx context.Context, id ident.ID, changed func()) (stop fu
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	return s.watches.add(ctx, id, &watcher{changed: changed})
+	return s.watches.add(ctx, id, seen)
 }
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way
@@ -157,7 +161,7 @@ func (s *Store) Close() error {
 			s.slots <- struct{}{}
 		}
 		s.beats.Wait()
-		s.watches.run.Wait()
+		s.watches.close()
 	})
 	return nil
 }
@@ -193,6 +197,11 @@ func (s *Store) look(ctx context.Context, id ident.ID) (*record.Record, *near.Le
 		}
 		return r, l, err
 	}
+}
+
+// unseen reports whether err says that the store cannot tell what the server keeps.
+func unseen(err error) bool {
+	return err != nil && !errors.Is(err, record.ErrNotFound) && !errors.Is(err, record.ErrCorrupt)
 }
 
 // unanswered reports whether err says that no server has answered.

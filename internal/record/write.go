@@ -1,0 +1,271 @@
+package record
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"github.com/fibersess/sess/internal/jsontext"
+)
+
+// write makes the record: in two walks over the plan, first the JSON, then the index.
+func (p *plan) write() *Record {
+	size := p.size()
+	w := writer{size: size}
+	w.b.Grow(size + p.members*entrySize(size))
+	p.walk(&w)
+	w.indexing, w.at, w.n = true, 0, 0
+	p.walk(&w)
+	w.flush()
+
+	r := &Record{
+		data:  w.b.String(),
+		size:  uint32(size),
+		shape: shape(p.members) | compact | when(w.escaped, escaped) | when(p.cookie != nil || p.base.is(ownCookie), ownCookie),
+	}
+	if p.members > fewMembers {
+		if p.renamed {
+			r.tabulate()
+		} else {
+			r.names = p.base.names
+		}
+	}
+	return r
+}
+
+// walk writes the whole object. Members that stay are copied in runs: where base has no white space, a run reaches from
+// one edit to the next.
+func (p *plan) walk(w *writer) {
+	w.text("{")
+	c := p.changes
+	at := 0 // the first member of base that is not dealt with
+	switch {
+	case !c.wiped:
+		for _, e := range p.edits {
+			p.keepTo(w, at, int(e.at))
+			at = int(e.at) + 1
+			if ch := &c.list[e.change]; ch.kind != kindDelete {
+				p.replace(w, int(e.at), c.result(ch))
+			}
+		}
+		p.keepTo(w, at, p.base.count())
+	case p.cookieAt >= 0:
+		p.keepTo(w, p.cookieAt, p.cookieAt+1)
+	}
+	if w.n < p.members {
+		p.add(w)
+	}
+	w.text("}")
+}
+
+// keepTo writes the members of base from one to before another, which no change is about.
+func (p *plan) keepTo(w *writer, from, to int) {
+	for from < to {
+		next := to
+		if from <= p.headerAt && p.headerAt < next {
+			next = p.headerAt
+		}
+		if p.cookie != nil && from <= p.cookieAt && p.cookieAt < next {
+			next = p.cookieAt
+		}
+		if from < next {
+			p.keep(w, from, next)
+		}
+		if next < to && next != p.headerAt {
+			p.replace(w, next, p.cookie)
+		}
+		from = next + 1
+	}
+}
+
+// keep writes the members of base from one to before another as they are.
+func (p *plan) keep(w *writer, from, to int) {
+	if p.base.is(escaped) {
+		for i := from; i < to; i++ {
+			w.escaped = w.escaped || p.base.writtenEscaped(i)
+		}
+	}
+	if p.base.is(compact) {
+		w.run(p.base, from, to)
+		return
+	}
+	for i := from; i < to; i++ {
+		m := p.base.member(i)
+		w.open(p.base.data[m.Name-1 : m.NameEnd+1])
+		w.text(p.base.value(m))
+		w.close()
+	}
+}
+
+// replace writes a member of base with another value.
+func (p *plan) replace(w *writer, at int, value []byte) {
+	m := p.base.member(at)
+	w.escaped = w.escaped || p.base.writtenEscaped(at)
+	w.open(p.base.data[m.Name-1 : m.NameEnd+1])
+	w.bytes(value)
+	w.close()
+}
+
+// writtenEscaped reports whether the name of a member is written with an escape.
+func (r *Record) writtenEscaped(at int) bool {
+	return r.is(escaped) && strings.IndexByte(r.name(r.member(at)), '\\') >= 0
+}
+
+// add writes what is new, and the header.
+func (p *plan) add(w *writer) {
+	c := p.changes
+	for i := range c.list {
+		ch := &c.list[i]
+		if value := c.result(ch); len(value) > 0 && (c.wiped || ch.at < 0) {
+			w.openKey(c.key(ch))
+			w.bytes(value)
+			w.close()
+		}
+	}
+	if p.cookie != nil && p.cookieAt < 0 {
+		w.open(`"cookie"`)
+		w.bytes(p.cookie)
+		w.close()
+	}
+	if len(p.header) > 0 {
+		w.open(`"$"`)
+		w.bytes(p.header)
+		w.close()
+	}
+}
+
+// writer writes the JSON of a record and then, when it is told the same once more, the index.
+type writer struct {
+	b    strings.Builder
+	size int // bytes of JSON
+
+	indexing bool   // it is told once more
+	at       int    // byte offset in the JSON
+	n        int    // members so far
+	escaped  bool   // a name so far is written with an escape
+	m        member // the one that is written now, if it is in no run
+
+	used int // bytes of room: index entries to be written
+	room [16 * 16]byte
+}
+
+// open begins a member, whose name is given with its quotes.
+func (w *writer) open(name string) {
+	w.comma()
+	w.begin(len(name))
+	w.text(name)
+	w.text(":")
+}
+
+// openKey begins a member whose name is key.
+func (w *writer) openKey(key []byte) {
+	w.comma()
+	size := jsontext.TextSize(key)
+	w.begin(size)
+	switch {
+	case w.indexing:
+		w.at += size
+	case size == len(key)+len(`""`):
+		w.text(`"`)
+		w.bytes(key)
+		w.text(`"`)
+	default:
+		w.escaped = true
+		w.bytes(jsontext.AppendText(w.room[:0], key))
+	}
+	w.text(":")
+}
+
+// begin begins a member whose name takes size bytes with its quotes.
+func (w *writer) begin(size int) {
+	w.m = member{Name: uint32(w.at + 1), NameEnd: uint32(w.at + size - 1), Value: uint32(w.at + size + len(":"))}
+}
+
+// close ends the member that was begun last.
+func (w *writer) close() {
+	w.m.ValueEnd = uint32(w.at)
+	if w.indexing {
+		w.entry(w.m)
+	}
+	w.n++
+}
+
+// comma parts a member from the one before it.
+func (w *writer) comma() {
+	if w.n > 0 {
+		w.text(",")
+	}
+}
+
+// text writes s.
+func (w *writer) text(s string) {
+	if !w.indexing {
+		w.b.WriteString(s)
+	}
+	w.at += len(s)
+}
+
+// bytes writes s.
+func (w *writer) bytes(s []byte) {
+	if !w.indexing {
+		w.b.Write(s)
+	}
+	w.at += len(s)
+}
+
+// run writes members of base, which has no white space, from one to before another as they are.
+func (w *writer) run(base *Record, from, to int) {
+	w.comma()
+	begin, end := int(base.member(from).Name)-1, int(base.member(to-1).ValueEnd)
+	if w.indexing {
+		w.shift(base, from, to, w.at-begin)
+	}
+	w.text(base.data[begin:end])
+	w.n += to - from
+}
+
+// shift writes the index entries of a run that has moved by so many bytes: those of base, with that added to every
+// offset. When the value of "b" becomes 100, the member "c" moves by 2 bytes:
+//
+//	{"a":1,"b":2,"c":3}         entry of "c": 14 15 17 18
+//	{"a":1,"b":100,"c":3}       entry of "c": 16 17 19 20
+//
+// All four are added to at once. An entry is one number of 64 bits, here 18<<48 + 17<<32 + 15<<16 + 14, and what is
+// added is 2<<48 + 2<<32 + 2<<16 + 2. Back from 100 to 2 it is that with -2 in place of 2, modulo 1<<64: the sum modulo
+// 1<<64 is again the one number whose four parts are the offsets looked for, since each of them fits its 16 bits.
+func (w *writer) shift(base *Record, from, to, moved int) {
+	width := entrySize(w.size)
+	if width != entrySize(int(base.size)) {
+		for i := from; i < to; i++ {
+			m, by := base.member(i), uint32(moved)
+			w.entry(member{Name: m.Name + by, NameEnd: m.NameEnd + by, Value: m.Value + by, ValueEnd: m.ValueEnd + by})
+		}
+		return
+	}
+	by := uint64(moved) * 0x0001_0001_0001_0001
+	if width == 16 {
+		by = uint64(moved) * 0x0000_0001_0000_0001
+	}
+	index := int(base.size)
+	entries := base.data[index+from*width : index+to*width]
+	for ; len(entries) > 0; entries = entries[8:] {
+		if w.used == len(w.room) {
+			w.flush()
+		}
+		binary.LittleEndian.PutUint64(w.room[w.used:], uint64At(entries)+by)
+		w.used += 8
+	}
+}
+
+// entry writes the index entry of m.
+func (w *writer) entry(m member) {
+	if w.used+16 > len(w.room) {
+		w.flush()
+	}
+	w.used = len(appendEntry(w.room[:w.used], m, w.size))
+}
+
+// flush writes the index entries that are gathered in room.
+func (w *writer) flush() {
+	w.b.Write(w.room[:w.used])
+	w.used = 0
+}
