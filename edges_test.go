@@ -17,8 +17,8 @@ import (
 	"github.com/fibersess/sess"
 )
 
-// pairOf is a cookie of id with its signature, as a browser sends both.
-func pairOf(id string) string { return "koa.sid=" + id + "; koa.sid.sig=" + signature(id) }
+// cookiePair is a cookie of id with its signature, as a browser sends both.
+func cookiePair(id string) string { return "koa.sid=" + id + "; koa.sid.sig=" + signature(id) }
 
 // ask sends a request with a Cookie header, by hand, and returns the response.
 func ask(app *fiber.App, uri, cookies string) response {
@@ -86,11 +86,11 @@ func TestADeadCookieDoesNotHideTheLiveOne(t *testing.T) {
 				keep(t, store, live, `{"user":"ann"}`)
 				c.before(t, store)
 				app := routed(sess.Config{Store: store, Defer: deferred}, nil)
-				wantReply(t, "the user", ask(app, "/user", pairOf(dead)+"; "+pairOf(live)), c.status, c.user)
+				wantReply(t, "the user", ask(app, "/user", cookiePair(dead)+"; "+cookiePair(live)), c.status, c.user)
 				if c.status != 200 {
 					return
 				}
-				r := ask(app, "/logout", pairOf(dead)+"; "+pairOf(live))
+				r := ask(app, "/logout", cookiePair(dead)+"; "+cookiePair(live))
 				if len(r.setCookie) != 2 {
 					t.Errorf("the logout: got %d Set-Cookie lines, want the two that expire the cookie", len(r.setCookie))
 				}
@@ -110,7 +110,7 @@ func TestThousandCookiesCostNoMoreThanFour(t *testing.T) {
 	app := routed(sess.Config{Store: store}, nil)
 	var many []string
 	for i := range 1000 {
-		many = append(many, pairOf(fmt.Sprintf("an.id.of.nobody.%04d", i)))
+		many = append(many, cookiePair(fmt.Sprintf("an.id.of.nobody.%04d", i)))
 	}
 	ask(app, "/user", strings.Join(many, "; "))
 	if n := store.count("get"); n > 4 {
