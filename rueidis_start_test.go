@@ -46,6 +46,7 @@ func TestRueidisNamesAMissingPermission(t *testing.T) {
 	const password, ourAddress = "password", "127.0.0.1"
 	for _, c := range []struct{ without, want string }{
 		{"-set", "+set"}, {"-getex", "+getex"}, {"-pttl", "+pttl"}, {"-del", "+del"}, {"-pexpire", "+pexpire"},
+		{"-zadd", "+zadd"}, {"-zrem", "+zrem"}, {"-zscore", "+zscore"}, {"-zincrby", "+zincrby"}, {"-zscan", "+zscan"}, {"-time", "+time"},
 		{"-eval", "+eval"}, {"-evalsha", "+evalsha"}, {"-get", "+get"}, {"resetkeys ~app:*", "~koa:sess:*"},
 	} {
 		for _, flush := range []bool{true, false} {
@@ -188,6 +189,21 @@ func TestRueidisOpensOnAServerThatTakesNoWrites(t *testing.T) {
 	server.Do("ACL", "SETUSER", "sess", "-del")
 	if err := wantNoStore(t, permitted(addresses(server.Addr))); !strings.Contains(err.Error(), "+del") {
 		t.Errorf("a full server and a missing permission: got the error %v, want one that names +del", err)
+	}
+}
+
+// TestRueidisWarnsOfAServerThatEvictsAnything: it may evict the index of a user's sessions, and with a near cache the
+// sessions that are read most.
+func TestRueidisWarnsOfAServerThatEvictsAnything(t *testing.T) {
+	for policy, warned := range map[string]bool{"allkeys-lru": true, "allkeys-random": true, "volatile-ttl": false, "noeviction": false} {
+		for _, limit := range []string{"100mb", "0"} {
+			server := redistest.Start(t, "--maxmemory-policy", policy, "--maxmemory", limit)
+			var log logbook
+			openRueidis(t, addresses(server.Addr), sess.RueidisConfig{Logger: log.logger()})
+			if got, want := strings.Contains(log.String(), policy), warned && limit != "0"; got != want {
+				t.Errorf("policy %s, limit %s: got the log %q, want a warning: %t", policy, limit, log.String(), want)
+			}
+		}
 	}
 }
 
