@@ -1,6 +1,6 @@
 # make test     install what is missing and run every test of this module; without a C compiler, no race detector
 # make fuzz     each fuzz target for FUZZTIME (default 20s)
-# make lint     go vet, gofmt, golangci-lint, and the check of who imports what
+# make lint     go vet, gofmt, golangci-lint, and the check of who imports what and how long things are
 # make examples build every example
 # make modules  test the modules that applications import beside this one
 # make interop  the real Koa middleware and sess on one Redis (Node 18 or newer)
@@ -38,7 +38,7 @@ fuzz:
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above are not formatted"; exit 1; }
 	go vet ./... ./.ci/house ./.ci/progress
-	go run ./.ci/house -imports
+	go run ./.ci/house
 	@command -v golangci-lint >/dev/null || test -x "$$(go env GOPATH)/bin/golangci-lint" || go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	$(GOLANGCI) ./...
 	@for m in $(PUBLIC); do (echo "lint $$m" && cd $$m && go vet ./... && $(GOLANGCI) -c ../.golangci.yml ./...) || exit 1; done

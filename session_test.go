@@ -190,7 +190,8 @@ func TestRule05TheFirstValidlySignedCookieWins(t *testing.T) {
 		{"both good, other order", pair(second) + "; " + pair(first), 2},
 		{"a bogus one in front", bogus + "; " + pair(first), 1},
 		{"three bogus ones in front", bogus + "; " + bogus + "; " + bogus + "; " + pair(first), 1},
-		{"four bogus ones in front", bogus + "; " + bogus + "; " + bogus + "; " + bogus + "; " + pair(first), 0},
+		{"four times the same bogus one in front", bogus + "; " + bogus + "; " + bogus + "; " + bogus + "; " + pair(first), 1},
+		{"four bogus ones in front", bogus + "; " + bogus + "1; " + bogus + "2; " + bogus + "3; " + pair(first), 0},
 		{"a bogus signature in front", "koa.sid.sig=" + strings.Repeat("A", 43) + "; " + pair(first), 1},
 	} {
 		b := site.browser(t)

@@ -60,3 +60,28 @@ func TestAClientKeepsSecureCookiesAndFollowsRedirects(t *testing.T) {
 	res, err = sesstest.NewClient(app).Get("/count")
 	wantBody(t, "another client", res, err, "1")
 }
+
+func TestCookiesAreALoggedInUsers(t *testing.T) {
+	for name, config := range map[string]sess.Config{"default": {}, "hardened": sess.Hardened(sess.Keys("a key of these tests, 32 bytes..")...)} {
+		m, err := sess.NewManager(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := fiber.New()
+		app.Use(m.Handle)
+		app.Get("/", func(c *fiber.Ctx) error {
+			user, _ := sess.From(c).User()
+			n, _ := sess.Get[int](sess.From(c), "n")
+			return c.SendString(fmt.Sprint(user, " ", n))
+		})
+		client := sesstest.NewClient(app)
+		client.Jar.SetCookies(&url.URL{Path: "/"}, sesstest.Cookies(t, m, "ann", map[string]any{"n": 7}))
+		res, err := client.Get("/")
+		wantBody(t, name+": ann's", res, err, "ann 7")
+
+		client = sesstest.NewClient(app)
+		client.Jar.SetCookies(&url.URL{Path: "/"}, sesstest.Cookies(t, m, "", map[string]any{"n": 8}))
+		res, err = client.Get("/")
+		wantBody(t, name+": nobody's", res, err, " 8")
+	}
+}

@@ -63,6 +63,9 @@ func (d *Draft) Taken(key, raw string, ok bool) (string, bool, error) {
 // writing.
 func (d *Draft) Keys() []string { return slices.Collect(d.changes.Keys(d.base)) }
 
+// Wiped reports whether every member of the base goes.
+func (d *Draft) Wiped() bool { return d.changes.Wiped() }
+
 // Dirty reports whether anything was written.
 func (d *Draft) Dirty() bool { return !d.changes.Empty() }
 

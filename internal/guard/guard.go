@@ -2,7 +2,8 @@
 //
 // Three actors have to do with a state:
 //
-//   - The frame is the middleware's function around the handler. It begins with Begin and ends with Leave.
+//   - The frame is the middleware's function around the handler. It begins with Begin and ends with Leave, or with Part
+//     where Leave has found something to do.
 //   - The request is fasthttp's. It ends when fasthttp resets the RequestCtx, which calls Close: after the body stream or
 //     the hijacked connection, so it can end long after the frame, or before it, when a timeout takes the request away.
 //   - A handle is whatever a goroutine of the handler's holds. It is good for one generation, and checks that in Enter.
@@ -31,7 +32,7 @@ type Guard struct {
 	life  atomic.Uint64 // the generation, and below it the bits
 	turn  atomic.Uint64 // of the application's function that runs now; 0: none. Written under the lock
 	turns Turn          // the last turn given out
-	idle  sync.Cond     // signalled when turn becomes 0
+	idle  sync.Cond     // signalled when a function has returned
 }
 
 // Generation numbers the requests that a state has served, from 1 on. A handle of generation 0 is the zero handle.
@@ -129,7 +130,10 @@ func (g *Guard) Enter(gen Generation, turn Turn) (late, ok bool) {
 func (g *Guard) Turn() Turn { return Turn(g.turn.Load()) }
 
 // Call runs f, a function of the application's, with a turn of its own. It is called with the lock held, which it lets go
-// of meanwhile: only handles with that turn get in until f has returned, so nobody sees the state half-way.
+// of meanwhile: only handles with that turn get in until f has returned, so nobody sees the state half-way. A Call of one
+// of those handles runs inside of this one, which waits for it, also where a goroutine makes it that f has started.
+//
+// While the frame has the state, f may reset the request. Behind the frame it must not: Close waits for f there.
 func (g *Guard) Call(f func(Turn)) {
 	g.turns++
 	turn, outer := g.turns, g.turn.Load()
@@ -137,6 +141,9 @@ func (g *Guard) Call(f func(Turn)) {
 	g.mu.Unlock()
 	defer func() {
 		g.mu.Lock()
+		for g.Turn() != turn {
+			g.idle.Wait()
+		}
 		g.turn.Store(outer)
 		g.idle.Broadcast()
 	}()
@@ -148,22 +155,32 @@ type End uint8
 
 const (
 	Gone     End = iota // nothing is left to do: the other owner has the state, or it was no owner's call. Nothing is locked
-	Held                // by Leave: the request goes on. The lock is held: finish the frame's business, then Unlock
+	Held                // by Leave: the request goes on. The lock is held: finish the frame's business, then Part
 	Last                // nobody else has the state. The lock is held: empty the state, then Release and put it back
 	LastIdle            // nobody else has the state and nobody has touched it; its generation is over. Put it back
 )
 
-// Leave ends the frame's hold.
+// Leave ends the frame's hold, at once or, where it returns Held, with Part.
 func (g *Guard) Leave() End {
 	life := g.life.Load()
 	if life&(touchedBit|takenBit) == 0 && g.life.CompareAndSwap(life, life&^frameBit) {
 		return Gone
 	}
 	g.Lock()
-	if g.life.And(^frameBit)&requestBit == 0 {
+	if g.life.Load()&requestBit == 0 {
 		return Last
 	}
 	return Held
+}
+
+// Part ends the frame's hold where Leave has returned Held. Until then the frame has the state, so a function that it runs
+// may still reset the request. It returns Last if one has done so, else Gone.
+func (g *Guard) Part() End {
+	if g.life.And(^frameBit)&requestBit == 0 {
+		return Last
+	}
+	g.mu.Unlock()
+	return Gone
 }
 
 // Close ends the request's hold, if generation gen is not over: it may come late, or twice, from a copy of the user

@@ -15,6 +15,7 @@ type Store struct {
 	shift   uint         // the shard of a hash is hash >> shift
 	shards  []shard
 	onEvict func(ident.ID)
+	users   *users
 }
 
 // maxShards and minPerShard bound how a store is divided: enough shards that requests seldom wait for one another,
@@ -26,7 +27,7 @@ const (
 
 // New returns an empty store for at most maxSessions, which is positive. onEvict may be nil.
 func New(maxSessions int, onEvict func(ident.ID)) Store {
-	s := Store{seed: maphash.MakeSeed(), shift: 64, onEvict: onEvict}
+	s := Store{seed: maphash.MakeSeed(), shift: 64, onEvict: onEvict, users: &users{begin: time.Now()}}
 	n := 1
 	for n < maxShards && maxSessions/(2*n) >= minPerShard {
 		n *= 2
@@ -128,4 +129,11 @@ func newLifespan(now time.Time, ttl time.Duration) lifespan {
 type events struct {
 	evicted ident.ID // zero: none; a write evicts at most one
 	watches []*watch
+	left    []left // whose entries are to go
+}
+
+// left is a session of a user that the store holds no more.
+type left struct {
+	user  string
+	entry record.UserEntry
 }
