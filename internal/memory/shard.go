@@ -1,11 +1,11 @@
 package memory
 
 import (
+	"sync"
+
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 )
-
-import "sync"
 
 // shard is a store of its own for the ids whose hash begins with its number. The lock guards every field but max.
 type shard struct {
