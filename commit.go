@@ -69,7 +69,7 @@ func (r *request) save() error {
 	}
 	r.discarded, r.committed = false, false // What BeforeSave writes is in time.
 	defer func() { r.discarded, r.committed = discarded, committed }()
-	err := r.concludeLate(committed)
+	err := r.concludeLate(committed || r.alone)
 	if err == nil || errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) { // Saved, or told to be lost.
 		r.unsaved = false
 	}
@@ -97,6 +97,9 @@ func (r *request) orphaned() bool {
 // about anew. The error is ErrEnded if the session had ended, ErrReleased if the request was reset meanwhile.
 func (r *request) conclude(last bool) error {
 	hook := r.m.config.BeforeSave
+	if r.alone {
+		hook = nil
+	}
 	for {
 		v := draft.Decide(r.facts(last))
 		if hook != nil && v.Stores() {

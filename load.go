@@ -181,7 +181,7 @@ func (r *request) unread(err error) error {
 // validate asks Config.Valid about the session that was loaded.
 func (r *request) validate() {
 	valid := r.m.config.Valid
-	if valid == nil || r.draft.Base() == nil {
+	if valid == nil || r.alone || r.draft.Base() == nil {
 		return
 	}
 	ok := false
