@@ -21,7 +21,7 @@ var scenarios = []struct {
 		leave(call(closing(1))), enter(1), closing(1),
 	}},
 	{"a function outlives the frame", []script{
-		leave(), closing(1), closing(1), enter(1, call(enter(1))),
+		leave(), closing(1), enter(1, call(enter(1))),
 	}},
 	{"a function starts a goroutine", []script{
 		leave(), closing(1), enter(1, call()), join(given(2), enter(1)),

@@ -169,7 +169,8 @@ type walker struct {
 	closing Generation // its Close is about; 0: it is in none
 }
 
-// walkerState is what an actor's future depends on. What its methods have read stands in the hash.
+// walkerState is what an actor's future depends on. What its methods have read, and how far they are,
+// stands in the hash.
 type walkerState struct {
 	op    uint8
 	turn  Turn
@@ -231,6 +232,7 @@ func (w *walk) pause(ready func() bool) {
 		return
 	}
 	a := &w.actors[w.now]
+	w.note(0) // One step further.
 	if w.stopped || !a.yield(ready) {
 		panic(errStopped)
 	}
