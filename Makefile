@@ -1,12 +1,16 @@
 # make test     install what is missing and run every test of this module; without a C compiler, no race detector
 # make fuzz     each fuzz target for FUZZTIME (default 20s)
-# make lint     go vet, gofmt, golangci-lint, and the check of who imports what
+# make lint     go vet, gofmt, golangci-lint, and the check of who imports what and how long things are
 # make examples build every example
 # make modules  test the modules that applications import beside this one
 # make interop  the real Koa middleware and sess on one Redis (Node 18 or newer)
 # make browser  a real Chromium against the examples, with screenshots
 # make reliability  several nodes on one Redis, and faults; see docs/reliability.md
 # make bench    see bench/README.md; make bench-quick runs everything there once (Node 20 or newer)
+# make factors BASE=DIR   the figures that count, of this checkout and of the one in DIR, measured in turns
+# make shared   64 users of one session on Redis, in half a minute; BASE=DIR compares
+# make instructions   instructions per request, which noise does not touch (valgrind); BASE=DIR compares
+# make figures BASE=DIR   all of these, into docs/benchmarks.md
 # make all      the whole gate, .ci/run
 FUZZTIME ?= 20s
 GOLANGCI_VERSION := v2.6.2
@@ -14,7 +18,7 @@ GOLANGCI := PATH="$$PATH:$$(go env GOPATH)/bin" golangci-lint run
 # Modules that applications import. Those of tests alone have targets of their own.
 PUBLIC := $(patsubst %/go.mod,%,$(wildcard fiberv3/go.mod otel/go.mod))
 
-.PHONY: all test deps node fuzz lint modules examples interop browser reliability bench bench-quick
+.PHONY: all test deps node fuzz lint modules examples interop browser reliability bench bench-quick factors shared instructions figures
 
 all:
 	@bash .ci/run
@@ -34,7 +38,7 @@ fuzz:
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above are not formatted"; exit 1; }
 	go vet ./... ./.ci/house ./.ci/progress
-	go run ./.ci/house -imports
+	go run ./.ci/house
 	@command -v golangci-lint >/dev/null || test -x "$$(go env GOPATH)/bin/golangci-lint" || go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	$(GOLANGCI) ./...
 	@for m in $(PUBLIC); do (echo "lint $$m" && cd $$m && go vet ./... && $(GOLANGCI) -c ../.golangci.yml ./...) || exit 1; done
@@ -61,3 +65,14 @@ bench: deps node
 bench-quick: deps node
 	cd bench && go vet ./... && go mod tidy -diff
 	$(MAKE) -C bench test quick
+
+factors shared: deps
+	$(MAKE) -C bench $@ BASE=$(abspath $(BASE))
+
+instructions:
+	@sh .ci/install valgrind
+	$(MAKE) -C bench $@ BASE=$(abspath $(BASE))
+
+figures: deps node
+	@sh .ci/install valgrind
+	$(MAKE) -C bench $@ BASE=$(abspath $(BASE))

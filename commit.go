@@ -9,6 +9,7 @@ import (
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/users"
 )
 
 // commit decides what becomes of the session when its handler has returned, and does it.
@@ -27,7 +28,7 @@ func (r *request) commit() error {
 		r.base = r.in.Context()
 	}
 	err := r.conclude(true)
-	if errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) { // Told to the Dropped hook. The response stays as it is.
+	if errors.Is(err, ErrEnded) && !r.void() || errors.Is(err, ErrReleased) { // Told to the Dropped hook. The response stays as it is.
 		return nil
 	}
 	return err
@@ -67,7 +68,7 @@ func (r *request) save() error {
 	}
 	r.discarded, r.committed = false, false // What BeforeSave writes is in time.
 	defer func() { r.discarded, r.committed = discarded, committed }()
-	err := r.concludeLate(committed)
+	err := r.concludeLate(committed || r.alone)
 	if err == nil || errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) { // Saved, or told to be lost.
 		r.unsaved = false
 	}
@@ -95,6 +96,9 @@ func (r *request) orphaned() bool {
 // about anew. The error is ErrEnded if the session had ended, ErrReleased if the request was reset meanwhile.
 func (r *request) conclude(last bool) error {
 	hook := r.m.config.BeforeSave
+	if r.alone {
+		hook = nil
+	}
 	for {
 		v := draft.Decide(r.facts(last))
 		if hook != nil && v.Stores() {
@@ -132,7 +136,7 @@ func (r *request) facts(last bool) draft.Facts {
 		f.Holds = r.draft.HoldsValue()
 		f.Empty = r.m.config.AllowEmpty && r.guard.Used() && !r.destroyed
 	case f.Dirty:
-		f.Changed = r.draft.Settle(r.ownCookieJSON(r.draft.Base()))
+		f.Changed = r.draft.Settle(r.ownCookieJSON(r.draft.Base())) || r.life != 0 || r.draft.Wiped() && r.draft.Base().User() != ""
 	}
 	return f
 }
@@ -175,7 +179,7 @@ func (r *request) carryOut(v draft.Verdict) (again bool, err error) {
 		return false, r.failed
 	case draft.Drop:
 		return false, r.lost()
-	case draft.Create, draft.Save, draft.Move:
+	case draft.Create, draft.Save, draft.Move, draft.LogIn:
 		return r.store(v)
 	case draft.Touch:
 		r.touch()
@@ -214,7 +218,11 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	if r.created == 0 {
 		r.created = at.UnixMilli()
 	}
-	if !r.late && r.span(at, r.draft.Base(), ttl).TTL <= 0 {
+	h := r.headerOn(r.draft.Base())
+	if v == draft.LogIn {
+		h = record.Header{Created: at.UnixMilli(), Login: at.UnixMilli()}
+	}
+	if !r.late && r.span(at, r.draft.Base(), &h, ttl).TTL <= 0 {
 		return r.expire(), nil
 	}
 	if err := r.newID(); err != nil {
@@ -222,18 +230,21 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	}
 	ctx, cancel := r.phase()
 	defer cancel()
-	if v == draft.Move {
+	switch v {
+	case draft.Move:
 		return false, r.settle("regenerate", r.move(ctx, at, ttl))
+	case draft.LogIn:
+		return false, r.settle("login", r.login(ctx, at, ttl))
 	}
 	return false, r.settle("save", r.put(ctx, at, ttl))
 }
 
 // stands is the id that the stored session stands under: that which Regenerate leaves, or its own.
-func (r *request) stands() ident.ID {
+func (r *request) stands() *ident.ID {
 	if r.fate != draft.Keep {
-		return r.leaving
+		return &r.leaving
 	}
-	return r.id
+	return &r.id
 }
 
 // settle turns the outcome of a save into the request's: what the response owes, a dropped change, or an error.
@@ -242,6 +253,8 @@ func (r *request) settle(op string, err error) error {
 	case err == nil:
 		r.settled()
 		return nil
+	case errors.Is(err, users.ErrEnded) || errors.Is(err, ErrLoginRefused):
+		return r.refuseLogin(err)
 	case errors.Is(err, errRenewed):
 		return r.die(ReasonRenewed)
 	case errors.Is(err, ErrNotFound):
@@ -268,24 +281,21 @@ func (r *request) settled() {
 		r.owe(base.EndsMS(), !r.concluded && r.signed && r.id == *r.presented())
 	}
 	r.draft.Drop()
-	r.ownCookie, r.forced, r.fate = false, false, draft.Keep
+	r.ownCookie, r.forced, r.fate, r.life = false, false, draft.Keep, 0
 	r.leaving, r.left = ident.ID{}, nil
+	r.loggedIn()
 }
 
 // put stores the session, new or changed.
 func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) error {
 	before := r.draft.Base()
-	next, merged, err := r.m.shelf.amend(ctx, &r.id, before, func(now *record.Record) (*record.Record, time.Duration, error) {
-		switch {
-		case now != nil && before == nil:
-			return nil, 0, errIDTaken
-		case now != nil && !now.Live():
-			return nil, 0, errRenewed
-		}
-		return r.build(now, at, ttl)
-	})
+	r.saving = saving{ctx: ctx, at: at, ttl: ttl, isNew: before == nil}
+	next, merged, err := r.m.shelf.amend(ctx, &r.id, before, (*saver)(r))
 	if err != nil {
 		return err
+	}
+	if before.User() != "" && next.User() == "" {
+		r.m.users.Forget(ctx, r.id, before)
 	}
 	if merged {
 		r.count(countMerged)
@@ -302,98 +312,89 @@ func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) erro
 	return nil
 }
 
+// saving is what a save builds its record with.
+type saving struct {
+	ctx   context.Context
+	at    time.Time
+	ttl   time.Duration
+	isNew bool
+}
+
+// saver is a request as a [group.Builder]: a function in its place would be on the heap, with all that it uses.
+type saver request
+
+// Build makes the session's record on top of now.
+func (s *saver) Build(now *record.Record) (*record.Record, time.Duration, error) {
+	r := (*request)(s)
+	switch {
+	case now != nil && r.saving.isNew:
+		return nil, 0, errIDTaken
+	case now != nil && !now.Live():
+		return nil, 0, errRenewed
+	}
+	next, life, err := r.write(&r.id, now, r.headerOn(now), r.saving.at, r.saving.ttl)
+	if err == nil {
+		err = r.m.users.Move(r.saving.ctx, &r.id, now, next)
+	}
+	return next, life, err
+}
+
 // errRenewed says that a tombstone stands where the session was.
 var errRenewed = errors.New("sess: renewed")
 
 var errIDTaken = &ownError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
 
-// build makes the record to store on top of current, and says how long it lives.
-func (r *request) build(current *record.Record, at time.Time, ttl time.Duration) (*record.Record, time.Duration, error) {
-	span := r.span(at, current, ttl)
-	if r.late {
-		span = draft.Rest(at, current)
-	}
-	span.TTL = max(span.TTL, time.Millisecond) // Another request gave it an end that has passed.
-	h := r.header(current, span.Ends)
-	if h.Cookie = r.ownCookieJSON(current); h.Cookie == nil && r.m.config.Koa {
-		raw, _ := current.OwnCookie()
-		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(current), r.m.cookie)
+// write makes the record to store under id on top of on, with what the request has written and the header h.
+func (r *request) write(id *ident.ID, on *record.Record, h record.Header, at time.Time, ttl time.Duration) (*record.Record, time.Duration, error) {
+	life := r.complete(id, on, &h, at, ttl)
+	if h.Cookie = r.ownCookieJSON(on); h.Cookie == nil && r.m.config.Koa {
+		raw, _ := on.OwnCookie()
+		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(on), r.m.cookie)
 		h.Cookie = r.cookieJSON
 	}
-	next, err := r.draft.Next(current, h, r.m.config.MaxRecordBytes)
-	return next, span.TTL, err
+	next, err := r.draft.Next(on, h, r.m.config.MaxRecordBytes)
+	return next, life, err
 }
 
-// header is the header of the record that is made of current and ends at ends: user, login and creation are that record's,
-// and not the request's. Beside Koa, which moves the end by SETEX alone, the record does not bear its end.
-func (r *request) header(current *record.Record, ends int64) record.Header {
-	h := current.Header()
+// complete gives the header of a record that is stored under id on top of on its end, and beside Koa the proof of its user.
+// It returns how long the record lives.
+func (r *request) complete(id *ident.ID, on *record.Record, h *record.Header, at time.Time, ttl time.Duration) time.Duration {
 	if h.Created == 0 {
 		h.Created = r.created
 	}
+	span := r.span(at, on, h, ttl)
+	if r.late {
+		span = draft.Rest(at, on)
+	}
+	r.bear(id, h, span.Ends)
+	return max(span.TTL, time.Millisecond) // Another request gave it an end that has passed.
+}
+
+// bear writes into h when the session of id ends, and beside Koa the proof of its user. Koa moves the end by SETEX alone,
+// so there the record does not bear it.
+func (r *request) bear(id *ident.ID, h *record.Header, ends int64) {
 	h.Ends, h.Known = ends, ends
-	if r.m.config.Koa {
-		h.Ends = 0
+	if !r.m.config.Koa {
+		return
+	}
+	h.Ends, h.MAC = 0, ""
+	if h.User != "" && r.m.ring != nil {
+		h.MAC = string(r.m.ring.UserMAC(nil, id, h.User, h.Login))
+	}
+}
+
+// headerOn is the header of a record that is stored on top of on: creation, user and login are those of on. Clear makes the
+// session nobody's.
+func (r *request) headerOn(on *record.Record) record.Header {
+	h := r.m.users.HeaderOn(r.stands(), on)
+	if h.Created == 0 {
+		h.Created = r.created
+	}
+	if r.life != 0 {
+		h.Life = r.life.Milliseconds()
+	}
+	if r.draft.Wiped() {
+		h.User, h.Login, h.MAC = "", 0, ""
 	}
 	return h
-}
-
-// takeKey removes key from the stored record in one swap of its own, and from what is written here.
-func (r *request) takeKey(key string) (string, bool, error) {
-	switch {
-	case record.IsReserved(key):
-		return "", false, ErrReserved
-	case !r.m.shelf.atomic:
-		return "", false, ErrUnsupported
-	case r.ended:
-		return "", false, ErrEnded
-	}
-	if err := r.load(); err != nil {
-		return "", false, err
-	}
-	raw, ok := "", false
-	if r.draft.Reads() {
-		var err error
-		raw, ok, err = r.takeStored(key)
-		switch {
-		case errors.Is(err, errRenewed):
-			return "", false, r.die(ReasonRenewed)
-		case errors.Is(err, ErrNotFound):
-			return "", false, r.die(ReasonGone)
-		case errors.Is(err, record.ErrCorrupt):
-			return "", false, r.die(ReasonCorrupt)
-		case err != nil:
-			return "", false, r.storeError("take", r.stands(), err)
-		}
-	}
-	return r.draft.Taken(key, raw, ok)
-}
-
-// takeStored swaps the record for one without key until that succeeds or there is no such key.
-func (r *request) takeStored(key string) (raw string, ok bool, err error) {
-	ctx, cancel := r.phase()
-	defer cancel()
-	var without record.Changes
-	if err := without.Delete(nil, key); err != nil {
-		return "", false, err
-	}
-	id := r.stands()
-	next, _, err := r.m.shelf.amend(ctx, &id, r.draft.Base(), func(now *record.Record) (*record.Record, time.Duration, error) {
-		if !now.Live() {
-			return nil, 0, errRenewed
-		}
-		if raw, ok = now.Raw(key); !ok {
-			return now, 0, nil
-		}
-		rest := draft.Rest(time.Now(), now)
-		next, err := record.Merge(now, &without, r.header(now, rest.Ends), r.m.config.MaxRecordBytes)
-		return next, rest.TTL, err
-	})
-	if err == nil {
-		r.draft.Rebase(next)
-		if r.fate == draft.Renew {
-			r.left = next
-		}
-	}
-	return raw, ok, err
 }

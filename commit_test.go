@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fibersess/sess/internal/group"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/valyala/fasthttp"
@@ -74,11 +75,11 @@ func queue(t *testing.T, m *Manager, store Store, id ident.ID) {
 	}
 	begun := make(chan struct{})
 	go func() {
-		_, _, _ = m.shelf.queue.Store(context.Background(), &id, (*record.Record)(kept), func(now *record.Record) (*record.Record, time.Duration, error) {
+		_, _, _ = m.shelf.queue.Store(context.Background(), &id, (*record.Record)(kept), group.BuildFunc(func(now *record.Record) (*record.Record, time.Duration, error) {
 			close(begun)
 			time.Sleep(5 * time.Millisecond)
 			return now, 0, nil
-		})
+		}))
 	}()
 	<-begun
 }

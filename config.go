@@ -44,8 +44,12 @@ type Config struct {
 	// the session. It must only read. Set TTL or TTLFunc, not both. Default: nil.
 	TTLFunc func(s Session) time.Duration
 
-	// Lifetime bounds a session's life from its creation, however often it is saved or renewed. Default: no bound.
+	// Lifetime bounds a session's life from its login, or from its creation if nobody is logged in, however often it is saved or renewed. Default: no bound.
 	Lifetime time.Duration
+
+	// MaxPerUser is how many sessions a user may have: a login beyond that ends those of the oldest logins, and
+	// Hooks.Displaced hears of it. It needs a store that is a [UserIndex]; negative means no bound. Default: 1000.
+	MaxPerUser int
 
 	// Rolling renews a session on every request that finds it, once RollingThreshold of its TTL has passed.
 	Rolling bool
@@ -74,6 +78,13 @@ type Config struct {
 	// BeforeSave runs before a session is saved and may change it. Its error cancels the save. Default: nil.
 	BeforeSave func(ctx *fasthttp.RequestCtx, s Session) error
 
+	// Adopt brings sessions of another library along. It is asked in a request without a session of ours, before the
+	// handler: what it returns becomes the new session, and if it names a user that user is logged in. It has to take the
+	// other session away in that very call, by one atomic step that one of several requests wins: then parallel requests
+	// adopt it once, and nothing is adopted again after a logout. With Defer a request that presents an id of ours is not
+	// asked about. See docs/from-others.md. Default: nil.
+	Adopt func(ctx *fasthttp.RequestCtx) (user string, values map[string]any, ok bool)
+
 	// ErrorHandler turns an error of the session layer into the middleware's own; it may write a response and return
 	// nil. The request goes no further in any case. Default: returns err, which is answered with 503 or 500.
 	ErrorHandler func(ctx *fasthttp.RequestCtx, err error) error
@@ -84,6 +95,10 @@ type Config struct {
 	// StoreTimeout bounds each phase at the store: the load, the whole commit, each Save, Take and Refresh.
 	// Default: time.Second.
 	StoreTimeout time.Duration
+
+	// LiveSilence is how long a [Live] goes on when the store cannot be asked whether its session stands; then it ends, with
+	// the store's error as its cause. Default: time.Minute.
+	LiveSilence time.Duration
 
 	// MaxRecordBytes bounds a session's JSON: a larger one is not stored (ErrTooLarge), and not loaded.
 	// Default: 65536. At most 16 MiB.
@@ -102,12 +117,39 @@ type Config struct {
 	Koa bool
 }
 
+// Hardened returns a Config for logins that matter; change what it returns where you must. Its cookie is named __Host-sid,
+// so it needs TLS and no other host can plant one. A session ends an hour after its last request and a day after its login,
+// as NIST SP 800-63B-4 advises for AAL2. Its record has at most 16 KiB. docs/security.md goes through the requirements of
+// OWASP ASVS 5.0 one by one, also those that only the application can meet.
+//
+//	app.Use(sess.New(sess.Hardened(sess.Keys(os.Getenv("SESSION_KEY"))...)))
+func Hardened(keys ...Key) Config {
+	return Config{
+		Keys:           keys,
+		Cookie:         Cookie{Name: "__Host-sid", Secure: SecureAlways, SameSite: SameSiteLax},
+		TTL:            time.Hour,
+		Rolling:        true,
+		Lifetime:       24 * time.Hour,
+		MaxRecordBytes: 16 << 10,
+	}
+}
+
+// HardenedAAL3 is [Hardened] with the limits of AAL3: a session ends 15 minutes after its last request and 12 hours after
+// its login, and a link from another site arrives without it.
+func HardenedAAL3(keys ...Key) Config {
+	c := Hardened(keys...)
+	c.Cookie.SameSite = SameSiteStrict
+	c.TTL, c.Lifetime = 15*time.Minute, 12*time.Hour
+	return c
+}
+
 // Defaults and bounds of Config.
 const (
 	defaultTTL            = draft.DefaultTTL
 	defaultStoreTimeout   = time.Second
 	defaultMaxRecordBytes = 64 << 10
 	maxMaxRecordBytes     = 16 << 20
+	defaultMaxPerUser     = 1000
 	minIDBytes            = 16
 	maxTTL                = draft.MaxTTL
 )
@@ -122,7 +164,7 @@ func (c Config) Validate() error {
 		wrong("Keys: none; want at least one where the Store outlives the process, or its sessions do not")
 	}
 	errs = append(errs, sign.ValidateKeys("Config.Keys", signKeys(c.Keys), c.DangerouslyShortKeys)...)
-	errs = append(errs, cookies.Cookie(c.Cookie).WithDefaults().Validate(!c.Cookie.DangerouslyUnsigned)...)
+	errs = append(errs, cookies.Cookie(c.Cookie).WithDefaults().Validate(!c.Cookie.DangerouslyUnsigned, c.Koa)...)
 	if !c.Cookie.Expires.IsZero() {
 		wrong("Cookie.Expires: is set; it belongs to one session (Session.SetCookie); here set MaxAge or TTL")
 	}
@@ -134,7 +176,7 @@ func (c Config) Validate() error {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"TTL", c.TTL}, {"Lifetime", c.Lifetime}, {"StoreTimeout", c.StoreTimeout}} {
+	}{{"TTL", c.TTL}, {"Lifetime", c.Lifetime}, {"StoreTimeout", c.StoreTimeout}, {"LiveSilence", c.LiveSilence}} {
 		if d.value < 0 {
 			wrong("%s: %v; want a positive duration, or 0 for the default", d.name, d.value)
 		}
@@ -159,6 +201,9 @@ func (c Config) Validate() error {
 	}
 	if c.Cookie.DangerouslyUnsigned && len(c.Keys) > 0 {
 		wrong("Cookie.DangerouslyUnsigned: true, but Keys are set; want one of the two")
+	}
+	if c.MaxPerUser > 0 && c.Store != nil && indexOf(c.Store) == nil {
+		wrong("MaxPerUser: %d, but the Store is no UserIndex; want one that is, or 0", c.MaxPerUser)
 	}
 	if c.Koa && c.Transport != nil {
 		wrong("Transport: is set beside Koa, which reads cookies; want one of the two")
@@ -207,6 +252,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StoreTimeout == 0 {
 		c.StoreTimeout = defaultStoreTimeout
+	}
+	if c.LiveSilence == 0 {
+		c.LiveSilence = time.Minute
+	}
+	if c.MaxPerUser == 0 {
+		c.MaxPerUser = defaultMaxPerUser
 	}
 	if c.MaxRecordBytes == 0 {
 		c.MaxRecordBytes = defaultMaxRecordBytes

@@ -20,6 +20,7 @@ type Hooks struct {
 	Dropped     func(Event) // A change was not stored; Event.Reason says why. The response stays as it was.
 	Destroyed   func(Event) // A record was removed by Destroy.
 	Regenerated func(Event) // A session moved from the id Event.Old to Event.ID.
+	Displaced   func(Event) // A session was ended because its user has more than Config.MaxPerUser.
 	Rejected    func(Event) // What the request presented gave no session; Event.Reason says why.
 	Expired     func(Event) // A record's own end had passed, though the store still held it.
 	StoreError  func(Event) // The store failed; Event.Err says how. The client hears only 503.

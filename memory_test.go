@@ -268,24 +268,31 @@ func TestMemoryStoreCallsOnEvictWithoutALock(t *testing.T) {
 func TestMemoryStoreTellsWatchersOfAnEviction(t *testing.T) {
 	f := newMemoryFixture(t, 1)
 	f.set(1, time.Hour)
-	told := make(chan struct{}, 1)
-	stop, err := f.store.Watch(context.Background(), f.id(1), func() { told <- struct{}{} })
+	told := make(chan error, 2)
+	stop, err := f.store.Watch(context.Background(), f.id(1), func(r *sess.Record, err error) { told <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
 	f.set(2, time.Hour)
-	<-told
+	if err := <-told; err != nil {
+		t.Errorf("before the eviction: got told the error %v, want the record", err)
+	}
+	if err := <-told; !errors.Is(err, sess.ErrNotFound) {
+		t.Errorf("after the eviction: got told the error %v, want ErrNotFound", err)
+	}
 }
 
 func TestMemoryStoreLetsAWatcherTakeLocksOfTheWriter(t *testing.T) {
 	f := newMemoryFixture(t, 10)
 	var mu sync.Mutex
 	told := make(chan struct{})
-	stop, err := f.store.Watch(context.Background(), f.id(1), func() {
+	stop, err := f.store.Watch(context.Background(), f.id(1), func(r *sess.Record, _ error) {
 		mu.Lock()
 		defer mu.Unlock()
-		close(told)
+		if r != nil {
+			close(told)
+		}
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,17 +1,21 @@
 package sess
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/sign"
+	"github.com/fibersess/sess/internal/users"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
@@ -38,6 +42,8 @@ func New(config ...Config) fiber.Handler {
 type Manager struct {
 	config *Config // defaults filled in; not written after NewManager
 	shelf  shelf
+	users  users.Protocol
+	lives  lives
 
 	ring    *sign.Keyring // nil: unsigned
 	ids     ident.Source
@@ -62,6 +68,13 @@ func NewManager(config Config) (*Manager, error) {
 	m.shelf.init(c.Store, c.StoreTimeout, c.Hooks.Store)
 	if !c.Cookie.DangerouslyUnsigned {
 		m.ring = sign.NewKeyring(signKeys(c.Keys), c.Cookie.Name, c.Koa)
+	}
+	m.users = users.Protocol{
+		Records: ledger{&m.shelf}, Index: indexOf(c.Store), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, defaultTTL),
+		Max: max(c.MaxPerUser, 0), Provisional: m.shelf.atomic, Tombstones: m.shelf.atomic && !c.Koa,
+	}
+	if c.Koa {
+		m.users.Owner = m.proven
 	}
 	m.cookie = cookies.Cookie(c.Cookie)
 	m.cookies = cookies.NewWriter(&m.cookie, m.ring)
@@ -99,11 +112,39 @@ func (m *Manager) Run(ctx *fasthttp.RequestCtx, in Request, next func() error) e
 	if err := r.begin(); err != nil {
 		return r.fail(err)
 	}
+	if m.config.Adopt != nil {
+		r.adopt()
+	}
 	if err := next(); err != nil {
 		r.commitBehind()
 		return answerable(err)
 	}
 	return r.fail(r.commit())
+}
+
+// adopt asks for the session that another library has for this request, and makes it ours.
+func (r *request) adopt() {
+	if !r.vacant() {
+		return
+	}
+	user, values, ok := r.m.config.Adopt(r.ctx)
+	if !ok {
+		return
+	}
+	s := r.m.FromRequest(r.ctx)
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		Set(s, key, values[key])
+	}
+	if user != "" {
+		s.Login(user)
+	}
+}
+
+// vacant reports whether it is known that the request presents no session. A tombstone is one.
+func (r *request) vacant() bool {
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	return r.loaded && !r.renewed && r.draft.Base() == nil
 }
 
 // Handle is the middleware for Fiber: app.Use(m.Handle).
@@ -198,6 +239,36 @@ func Strict(c *fiber.Ctx) error {
 	}
 	return c.Next()
 }
+
+// AddFlash leaves a message in the session for a page that is shown later, for one behind a redirect: [Flashes] returns it
+// once. A session keeps the last 32. Messages of one session should be of one type, or each page must ask for its own.
+func AddFlash[T any](s Session, message T) {
+	Update(s, flashKey, func(flashes []T, _ bool) []T {
+		flashes = append(flashes, message)
+		return flashes[max(0, len(flashes)-maxFlashes):]
+	})
+}
+
+// Flashes returns the messages that [AddFlash] left, the oldest first, and removes them. With a store that is a [Swapper]
+// one of several parallel requests gets them, and the store has forgotten them when Flashes returns; with another store
+// they go with the save at the end of the request. Without messages it costs nothing.
+func Flashes[T any](s Session) ([]T, error) {
+	if !s.Has(flashKey) {
+		return nil, nil
+	}
+	flashes, _, err := Take[[]T](s, flashKey)
+	if errors.Is(err, ErrUnsupported) {
+		flashes, _ = Get[[]T](s, flashKey)
+		s.Delete(flashKey)
+		return flashes, nil
+	}
+	return flashes, err
+}
+
+const (
+	flashKey   = "flash" // of the session's value
+	maxFlashes = 32      // so that a client that never looks does not fill its session
+)
 
 // frameKey is where a request keeps its innermost ticket.
 type frameKey struct{}

@@ -3,16 +3,23 @@ package sess
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/users"
 )
 
 // regenerate leaves the id behind, which the commit retires.
 func (r *request) regenerate() {
+	if r.alone {
+		r.err = errInsideDo
+		return
+	}
 	if base := r.draft.Base(); base != nil && r.fate == draft.Keep {
 		r.fate, r.leaving, r.left = draft.Renew, r.id, base
 	}
@@ -23,72 +30,23 @@ func (r *request) regenerate() {
 // move stores the session under its new id, and only then takes the old one away: a tombstone stands there for a while. If
 // the old one has ended meanwhile the new one goes too, since a logout wins.
 func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) error {
-	var made *record.Record // what stands under the new id
-	follow := func(now *record.Record) error {
-		next, life, err := r.build(now, at, ttl)
-		if err != nil {
-			return err
-		}
-		there, err := r.m.shelf.swap(ctx, &r.id, made, next, life)
-		switch {
-		case err == nil && there != next && made == nil:
-			err = errIDTaken
-		case err == nil && there != next:
-			err = ErrNotFound
-		}
-		made = next
+	made, err := r.m.users.Renew(ctx, r.leaving, r.id, r.left, &builder{r, at, ttl, r.draft.Wiped()})
+	switch {
+	case errors.Is(err, users.ErrRenewed):
+		return errRenewed
+	case errors.Is(err, users.ErrEnded):
+		return ErrNotFound
+	case errors.Is(err, users.ErrTaken):
+		return errIDTaken
+	case err != nil:
 		return err
 	}
-	seen := r.left
-	if err := follow(seen); err != nil {
-		return err
-	}
-	tombstone, err := r.tombstone(at)
-	if err == nil {
-		_, _, err = r.m.shelf.amend(ctx, &r.leaving, seen, func(now *record.Record) (*record.Record, time.Duration, error) {
-			if now.Tombstone() {
-				return nil, 0, errRenewed
-			}
-			if now != seen { // It changed meanwhile: the new record must have that too.
-				seen = now
-				if err := follow(now); err != nil {
-					return nil, 0, err
-				}
-			}
-			return tombstone, tombstoneTTL, nil
-		})
-	}
-	if err != nil {
-		r.abandon(r.id)
-		return err
-	}
-	r.draft.Rebase(made)
+	r.draft.Rebase(made.Record)
 	r.count(countCreated)
 	r.count(countRegenerated)
 	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(r.leaving)})
 	return nil
 }
-
-// abandon takes a record away that no client has heard of. If that fails, the record ends with its TTL.
-func (r *request) abandon(id ident.ID) {
-	ctx, cancel := r.phase()
-	defer cancel()
-	_ = r.m.shelf.destroy(ctx, &id)
-}
-
-// tombstone makes the record that says where the session went. Beside Koa, which would take it for a session, it is none:
-// the old record is deleted.
-func (r *request) tombstone(at time.Time) (*record.Record, error) {
-	if r.m.config.Koa || !r.m.shelf.atomic {
-		return nil, nil
-	}
-	h := record.Header{Created: at.UnixMilli(), Ends: at.Add(tombstoneTTL).UnixMilli(), Successor: r.id}
-	return record.Merge(nil, nil, h, maxMaxRecordBytes)
-}
-
-// tombstoneTTL is how long an id that was left behind by a renewal still says so, that requests under way with it neither
-// resurrect it nor overwrite the new cookie.
-const tombstoneTTL = 10 * time.Second
 
 // touch ends a request that changed nothing: a rolling session gets more time, if enough of it has passed, and a cookie
 // that an old key signed is signed anew. Nothing of this is worth an error to the client: the session is as good as before,
@@ -103,12 +61,13 @@ func (r *request) touch() {
 			return
 		}
 		at := time.Now()
-		span := r.span(at, base, ttl)
+		h := r.headerOn(base)
+		span := r.span(at, base, &h, ttl)
 		if begins && !config.Rolling && base.EndsMS() != 0 && base.EndsMS() < span.Ends {
 			span = draft.Rest(at, base)
 		}
 		if begins && span.TTL > 0 || span.Due(base.EndsMS(), config.RollingThreshold) {
-			r.prolong(span)
+			r.prolong(&h, span)
 			return
 		}
 	}
@@ -118,9 +77,10 @@ func (r *request) touch() {
 }
 
 // prolong moves the session's end to that of span. If another request was faster, that one has moved it.
-func (r *request) prolong(span draft.Span) {
+func (r *request) prolong(h *record.Header, span draft.Span) {
 	base := r.draft.Base()
-	next, err := record.Merge(base, nil, r.header(base, span.Ends), r.m.config.MaxRecordBytes)
+	r.bear(&r.id, h, span.Ends)
+	next, err := record.Merge(base, nil, *h, r.m.config.MaxRecordBytes)
 	if errors.Is(err, record.ErrTooLarge) && !base.HasHeader() { // No room to say when: the store's TTL does.
 		next, err = base.WithExpires(time.UnixMilli(span.Ends)), nil
 	}
@@ -128,7 +88,9 @@ func (r *request) prolong(span draft.Span) {
 	if err == nil {
 		ctx, cancel := r.phase()
 		defer cancel()
-		winner, err = r.m.shelf.swap(ctx, &r.id, base, next, span.TTL)
+		if err = r.m.users.Move(ctx, &r.id, base, next); err == nil {
+			winner, err = r.m.shelf.swap(ctx, &r.id, base, next, span.TTL)
+		}
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -157,7 +119,8 @@ func (r *request) destroy() {
 	case r.signed: // The store has it no more, or under another id.
 		r.fate = draft.End
 	}
-	r.renewed, r.ended, r.forced, r.failed = false, false, false, nil
+	r.renewed, r.ended, r.forced, r.failed, r.life = false, false, false, nil, 0
+	r.loggedIn()
 	if !errors.Is(r.err, ErrCommitted) {
 		r.err = nil
 	}
@@ -192,7 +155,7 @@ func (r *request) expire() (finish bool) {
 		return false
 	}
 	r.count(countExpired)
-	emit(r.m.config.Hooks.Expired, Event{ID: ID(r.stands())})
+	emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
 	r.destroy()
 	return true
 }
@@ -207,16 +170,194 @@ func (r *request) finish() error {
 		expire.record = r.arrived
 	}
 	for id, seen := range r.condemned() {
-		ended, err := r.m.shelf.end(ctx, id, seen)
+		d, err := r.m.users.Destroy(ctx, id, seen)
 		if err != nil {
 			return r.storeError("destroy", id, err)
 		}
-		if ended {
+		if d.Ended {
 			r.count(countDestroyed)
 			emit(r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
 		}
+		if d.ByLogin { // The client may hold that login's cookie by now.
+			expire = debt{}
+		}
 	}
 	r.fate, r.leaving, r.left, r.destroyed = draft.Keep, ident.ID{}, nil, true
+	if r.authn != nil && r.authn.user != "" {
+		r.fate = draft.Begin
+	}
 	r.debt = expire
 	return nil
+}
+
+// authn is what a request has to do with a login.
+type authn struct {
+	user  string            // who is to be logged in; empty: nobody
+	pass  int64             // the mark of this request's EndAll
+	swept map[ident.ID]bool // what that has ended
+	void  bool              // a login was void or refused
+}
+
+// authenticate returns the request's authn.
+func (r *request) authenticate() *authn {
+	if r.authn == nil {
+		r.authn = &authn{}
+	}
+	return r.authn
+}
+
+// user returns who is logged in, as far as this request knows.
+func (r *request) user() string {
+	if r.authn != nil && r.authn.user != "" {
+		return r.authn.user
+	}
+	if r.draft.Wiped() {
+		return ""
+	}
+	id := r.stands()
+	return r.m.users.UserOf(id, r.draft.Base())
+}
+
+// proven returns whose the session of id is that others can write: only our own proof counts.
+func (m *Manager) proven(id *ident.ID, r *record.Record) string {
+	h := r.Header()
+	if h.User == "" || m.ring == nil {
+		return ""
+	}
+	if _, ok := m.ring.CheckUserMAC(h.MAC, id, h.User, h.Login); !ok {
+		return ""
+	}
+	return h.User
+}
+
+// logIn notes the login, which the commit carries out.
+func (r *request) logIn(user string) {
+	if err := record.CheckUser(user); err != nil {
+		if r.err == nil {
+			r.err = &ownError{err}
+		}
+		return
+	}
+	if r.alone {
+		r.err = errInsideDo
+		return
+	}
+	r.authenticate().user = strings.Clone(user)
+	if r.draft.Base().LifeMS() != 0 && r.life == 0 {
+		r.cookie, r.ownCookie = r.m.cookie, true
+	}
+	switch base := r.draft.Base(); {
+	case r.fate == draft.End: // First that one ends.
+		return
+	case r.fate == draft.Keep && base != nil:
+		r.leaving, r.left = r.id, base
+	case r.fate == draft.Keep && (r.renewed || r.ended) && r.signed:
+		r.leaving = *r.presented()
+	}
+	r.fate, r.id, r.renewed = draft.Begin, ident.ID{}, false
+}
+
+// loggedIn notes that no login is to be carried out any more.
+func (r *request) loggedIn() {
+	if r.authn != nil {
+		r.authn.user = ""
+	}
+}
+
+// void reports whether a login of this request was void or refused.
+func (r *request) void() bool { return r.authn != nil && r.authn.void }
+
+// remember notes the life that the session is to have.
+func (r *request) remember(d time.Duration) error {
+	most := r.m.config.Lifetime
+	switch {
+	case r.alone:
+		return errInsideDo
+	case d < time.Second:
+		return &ownError{fmt.Errorf("sess: Remember: %v; want at least a second", d)}
+	case most > 0 && d > most:
+		return &ownError{fmt.Errorf("sess: Remember: %v; want at most Config.Lifetime, %v", d, most)}
+	}
+	c := *r.options(r.draft.Base())
+	c.MaxAge, c.Expires = d, time.Time{}
+	if errs := c.Validate(!c.DangerouslyUnsigned, r.m.config.Koa); len(errs) > 0 {
+		return &ownError{errors.Join(errs...)}
+	}
+	r.wrote()
+	r.life, r.cookie, r.ownCookie = d, c, true
+	return nil
+}
+
+// login begins the session of the user, and retires the one that was presented.
+func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) error {
+	a := r.authn
+	in := users.Login{
+		User: a.user, Old: r.leaving, New: r.id, Swept: a.swept,
+		Attempt: record.LoginAttempt{Began: r.began(), Pass: a.pass},
+		Build:   &builder{r, at, ttl, false},
+	}
+	if !r.leaving.IsZero() && r.arrived != nil && r.signed {
+		in.Seen = r.m.users.UserOf(r.presented(), r.arrived) == a.user
+	}
+	made, err := r.m.users.Login(ctx, in)
+	if errors.Is(err, users.ErrTaken) {
+		return errIDTaken
+	}
+	for _, id := range made.Trimmed {
+		r.count(countDestroyed)
+		emit(r.m.config.Hooks.Displaced, Event{ID: ID(id)})
+	}
+	if err != nil {
+		return err
+	}
+	r.id, r.created, r.ended = made.ID, made.Record.CreatedMS(), false
+	r.draft.Rebase(made.Record)
+	if made.Joined {
+		r.count(countSaved)
+		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+		return nil
+	}
+	r.count(countCreated)
+	if made.Old.IsZero() {
+		emit(r.m.config.Hooks.Created, Event{ID: ID(r.id)})
+		return nil
+	}
+	r.count(countRegenerated)
+	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
+	return nil
+}
+
+// refuseLogin makes a login that is void the error of the request.
+func (r *request) refuseLogin(err error) error {
+	if !errors.Is(err, ErrLoginRefused) {
+		err = ErrEnded
+	}
+	r.authenticate().void = true
+	r.loggedIn()
+	_ = r.die(ReasonGone)
+	return &Error{Op: "login", Err: err}
+}
+
+// builder makes the records of a request for the protocol of users' sessions.
+type builder struct {
+	r      *request
+	at     time.Time
+	ttl    time.Duration
+	nobody bool // the new record is nobody's
+}
+
+func (b *builder) Write(id *ident.ID, on *record.Record, h record.Header) (*record.Record, time.Duration, error) {
+	if b.r.life != 0 {
+		h.Life = b.r.life.Milliseconds()
+	}
+	if b.nobody {
+		h.User, h.Login = "", 0
+	}
+	return b.r.write(id, on, h, b.at, b.ttl)
+}
+
+func (b *builder) Keep(id *ident.ID, on *record.Record, h record.Header) (*record.Record, time.Duration, error) {
+	ttl := b.r.complete(id, on, &h, b.at, b.ttl)
+	next, err := record.Merge(on, nil, h, b.r.m.config.MaxRecordBytes)
+	return next, ttl, err
 }

@@ -1,6 +1,7 @@
 package sess
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -140,13 +141,16 @@ func (m *Manager) options(on *record.Record, own *cookies.Cookie) *cookies.Cooki
 
 // setCookie gives the session cookie options of its own.
 func (r *request) setCookie(c Cookie) error {
+	if r.alone {
+		return errInsideDo
+	}
 	own := &r.m.cookie
 	c.Name, c.DangerouslyUnsigned = own.Name, own.DangerouslyUnsigned
 	if c.Path == "" {
 		c.Path = own.Path
 	}
 	full := cookies.Cookie(c).WithDefaults()
-	errs := full.Validate(!c.DangerouslyUnsigned)
+	errs := full.Validate(!c.DangerouslyUnsigned, r.m.config.Koa)
 	for _, bound := range [...]struct {
 		field string
 		most  time.Duration
@@ -173,9 +177,12 @@ func (r *request) ttl() (ttl time.Duration) {
 	return ttl
 }
 
-// span resolves when the session ends that is saved on top of on at the time at.
-func (r *request) span(at time.Time, on *record.Record, ttl time.Duration) draft.Span {
+// span resolves when the session ends that is saved on top of on at the time at, with the header h.
+func (r *request) span(at time.Time, on *record.Record, h *record.Header, ttl time.Duration) draft.Span {
 	opts := r.options(on)
-	terms := draft.Terms{TTL: ttl, Expires: opts.Expires, MaxAge: opts.MaxAge, Lifetime: r.m.config.Lifetime, Begin: r.created}
+	terms := draft.Terms{
+		Life: time.Duration(h.Life) * time.Millisecond, TTL: ttl, Expires: opts.Expires, MaxAge: opts.MaxAge,
+		Lifetime: r.m.config.Lifetime, Begin: cmp.Or(h.Login, h.Created),
+	}
 	return terms.Span(at)
 }

@@ -30,7 +30,8 @@ type Session struct {
 
 // Get returns the value under key. ok is false if there is none, or if it is not a T: a number is every numeric type
 // that holds it exactly (and the float64 that JavaScript writes so: 2^60 as 1152921504606847000), everything else is what
-// encoding/json makes of it. The value may be kept after the request.
+// encoding/json makes of it. Where T has an any, wherever it stands, a number in that is a float64, or a [json.Number] if
+// no float64 holds it exactly. The value may be kept after the request.
 func Get[T any](s Session, key string) (value T, ok bool) {
 	raw, ok := s.raw(key)
 	if !ok {
@@ -40,9 +41,11 @@ func Get[T any](s Session, key string) (value T, ok bool) {
 }
 
 // Set puts value under key, whatever its type: scalars, strings, byte slices and times without an allocation, all
-// else as encoding/json writes it. The value is copied at once. If it cannot be encoded, or if key is "cookie" or
-// "$", nothing is written, [Session.Err] says so, and the save will fail with that error. A value's own encoding must
-// not use the session.
+// else as encoding/json writes it. The value is copied at once. If it cannot be stored, nothing is written,
+// [Session.Err] says so, and the save will fail with that error, until key is written or deleted. That is so if key is
+// "cookie" or "$", if key or a string in value is not UTF-8 (use []byte for bytes), if the session would be larger than
+// Config.MaxRecordBytes, if encoding/json refuses the value, or if T can never be read back, as an interface with methods
+// such as error. A value's own encoding must not use the session.
 func Set[T any](s Session, key string, value T) {
 	r := s.enterToWrite()
 	if r == nil {

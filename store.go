@@ -46,6 +46,14 @@ type Swapper interface {
 	Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (current *Record, err error)
 }
 
+// Ender is a store that can end a session in one step, so that no writer can keep a logout from happening.
+type Ender interface {
+	// End removes the session that is kept under id, whatever its record is, and returns nil and nil. A record that is no
+	// session, as Record.IsSession says, stays and is returned. If nothing is kept the error is ErrNotFound. What is kept
+	// and is no record is removed.
+	End(ctx context.Context, id ID) (left *Record, err error)
+}
+
 // Peeker is a store that holds some records in the memory of this process.
 type Peeker interface {
 	// Peek returns the record of id if it is at hand and may be served at now. It does no I/O and does not allocate.
@@ -59,11 +67,93 @@ type Refresher interface {
 }
 
 // Watcher is a store that hears of changes made anywhere.
+//
+// One registration costs a few hundred bytes and no goroutine, and what a change costs does not grow with the number of
+// registrations: 100,000 of them are normal.
 type Watcher interface {
-	// Watch calls changed, from a goroutine of the store's, each time the record of id may have changed or ended,
-	// also when the store lost sight of it for a moment, until stop is called. changed must not block,
-	// panic or close the store. One call may stand for several changes.
-	Watch(ctx context.Context, id ID, changed func()) (stop func(), err error)
+	// Watch tells seen what is kept under id, in the words of Get: once before Watch returns, and then each time the
+	// store learns that it may have changed, until stop is called.
+	//
+	//	seen(r, nil)            the store keeps r
+	//	seen(nil, ErrNotFound)  the store keeps nothing: the session was destroyed, or its TTL has passed
+	//	seen(nil, ErrCorrupt)   what the store keeps is not a record
+	//	seen(nil, ErrClosed)    the store was closed; nothing follows
+	//	seen(nil, err)          the store cannot tell, for as long as seen is not called again
+	//
+	// No change is missed, but one call may stand for several changes, and a call may tell what was told before. When the
+	// store can tell again it calls seen, whether something changed meanwhile or not. The calls of one Watch come one
+	// after another, and none tells what is older than the call before it told. That a TTL has passed may be told late
+	// or, where nobody writes, never: r.Expires says when it does.
+	//
+	// The first call comes from the goroutine that calls Watch or from one of the store's, all others from the store's.
+	// seen must return soon: it must not wait, ask the store, close it or panic. It may call stop. A call may still be
+	// under way when stop returns, none begins later; stop may be called again.
+	//
+	// ctx bounds the call of Watch. If the store cannot tell until then, the error is returned, and stop is nil.
+	Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error)
+}
+
+// UserIndex is a store that keeps, for each user, the ids of the user's sessions: the user's entries. What it keeps is
+// apart from the records, which may lie on another server: no call reads or writes a record. Each call is one atomic
+// step among all that name the same user.
+//
+// A user is any text of 1 to 256 bytes. A store that is a UserIndex is a [UserMarker] too.
+//
+// There may be an entry without a record, never for long a record without its entry: who makes a session writes the
+// entry first. An entry is forgotten some time after the instant until which it is needed, and so is a user without
+// entries and marks.
+type UserIndex interface {
+	// Enter adds the entry e, or moves it, and keeps it at least for the time keep, which is positive. It never shortens
+	// what an earlier call has said. If grace is positive the record of a new entry is still being made, and Leave with
+	// a grace leaves the entry alone for that time.
+	Enter(ctx context.Context, user string, e UserEntry, keep, grace time.Duration) error
+
+	// Entries returns the entries of a user, some hundreds at a time: those behind the page that gave cursor, the first
+	// ones if it is empty. An entry that is there from the first page to the last is in one of them; it may be in two.
+	Entries(ctx context.Context, user string, cursor string) (UserPage, error)
+
+	// Leave removes entries. With a positive grace the caller knows no more than that these have no record, and an entry
+	// stays that may be one of a session that is being made: one whose login is younger than grace, or that Enter
+	// was given a grace for which has not passed.
+	Leave(ctx context.Context, user string, entries []UserEntry, grace time.Duration) error
+}
+
+// UserMarker is a [UserIndex] that can bar logins which began too early.
+type UserMarker interface {
+	// Admit adds an entry for a login and returns its login time, by the store's clock in whole milliseconds; keep is as in
+	// Enter. The zero ID adds no entry and only asks. If the user has a mark that is not a.Pass and was left after the
+	// request began, or if that cannot be told, the error is [ErrLoginRefused] and there is no entry.
+	Admit(ctx context.Context, user string, id ID, keep time.Duration, a LoginAttempt) (login time.Time, err error)
+
+	// Mark leaves a mark that bars every login of the user whose request began before this call, for an hour at least. It
+	// returns the mark, for Admit to let pass what the same request does next; zero if an earlier mark, other than
+	// a.Pass, bars that request already.
+	Mark(ctx context.Context, user string, a LoginAttempt) (UserMark, error)
+}
+
+// UserEntry names a session in its user's entries.
+type UserEntry struct {
+	ID    ID
+	Login time.Time // when the user logged in, in whole milliseconds
+}
+
+// UserPage is a part of a user's entries.
+type UserPage struct {
+	Entries []UserEntry
+	Cursor  string // of the next page; empty: this is the last one
+
+	// Added changes whenever an entry is added: where it is the same in the first and the last page, none was added
+	// between the two.
+	Added uint64
+}
+
+// UserMark is a mark that UserMarker.Mark has left. The zero UserMark is none.
+type UserMark int64
+
+// LoginAttempt is what a login, or a call that leaves a mark, says of its request.
+type LoginAttempt struct {
+	Began time.Time // with its reading of the monotonic clock, as time.Now returns it
+	Pass  UserMark  // the mark that this request has left itself
 }
 
 // Local is a store without I/O: its methods return at once whatever the context, so callers need not make a deadline.
@@ -87,8 +177,13 @@ var (
 	// ErrConflict: others changed the session again and again until StoreTimeout passed; nothing was stored.
 	ErrConflict = record.ErrConflict
 
-	// ErrUnsupported: the store cannot do this atomically because it is not a Swapper.
-	ErrUnsupported = errors.New("sess: unsupported: the store is not a Swapper; Take needs one")
+	// ErrUnsupported: the store lacks what this takes: Take needs a Swapper, Manager.User a Swapper that is a UserIndex and
+	// a UserMarker.
+	ErrUnsupported = errors.New("sess: unsupported: the store cannot do this: Take needs a Swapper, Manager.User a UserIndex beside it")
+
+	// ErrLoginRefused: all sessions of the user were ended after the request of this login began, or the login is itself
+	// among the oldest above Config.MaxPerUser; there is no session.
+	ErrLoginRefused = record.ErrLoginRefused
 
 	// ErrReserved: the keys "cookie" and "$" belong to the session layer.
 	ErrReserved = record.ErrReserved
@@ -96,6 +191,12 @@ var (
 	// ErrEnded: the session ended, or another request renewed it, after this request had read it. Nothing was stored.
 	// Returned from a Fiber handler it is answered with 401.
 	ErrEnded = errors.New("sess: ended: the session ended or was renewed while this request had it; nothing was stored")
+
+	// ErrRenewed: a Live has ended because its session was renewed, or because another login began with it.
+	ErrRenewed = errors.New("sess: renewed: the session goes on under another id; come again with the new cookie")
+
+	// ErrExpired: a Live has ended because the time of its session was over.
+	ErrExpired = errors.New("sess: expired: the session's time is over")
 
 	// ErrReleased: the request this session handle came from is over, or no session middleware ran in it.
 	ErrReleased = errors.New("sess: released: the request of this handle is over, or no session middleware runs here")
@@ -109,10 +210,10 @@ var (
 )
 
 // Error is how the session layer fails a request. Its text is that of the HTTP status alone, since Fiber's default
-// ErrorHandler sends it to the client: 503 if the store failed, 401 if the session has ended, else 500. The cause is for
+// ErrorHandler sends it to the client: 503 if the store failed, 401 if the session has ended or a login was refused, else 500. The cause is for
 // errors.Is and errors.As, for log/slog and for the verb %+v.
 type Error struct {
-	Op  string // "load", "save", "destroy", "regenerate", "take", "refresh", "cookie", "use"
+	Op  string // "load", "save", "destroy", "regenerate", "login", "take", "refresh", "remember", "cookie", "users", "use"
 	Err error  // what went wrong
 }
 
@@ -147,7 +248,7 @@ func (e *Error) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%+v
 
 // status tells the store's failures, which pass, from the program's, which do not, and from an end that is nobody's fault.
 func (e *Error) status() int {
-	if errors.Is(e.Err, ErrEnded) {
+	if errors.Is(e.Err, ErrEnded) || errors.Is(e.Err, ErrLoginRefused) {
 		return http.StatusUnauthorized
 	}
 	if _, own := errors.AsType[*ownError](e.Err); own {
@@ -177,7 +278,7 @@ func wrap(op string, err error) error {
 
 // answerable is err, and where that is a bare ErrEnded, with the status that Fiber is to answer.
 func answerable(err error) error {
-	if _, wrapped := errors.AsType[*Error](err); !wrapped && errors.Is(err, ErrEnded) {
+	if _, wrapped := errors.AsType[*Error](err); !wrapped && (errors.Is(err, ErrEnded) || errors.Is(err, ErrLoginRefused)) {
 		return &Error{Op: "save", Err: err}
 	}
 	return err

@@ -142,7 +142,7 @@ func gather(crowd []*user, servers int) rush {
 type crowd struct {
 	servers []*server
 	redis   *redisServer
-	far     *link // between the last server and Redis; nil if all are near
+	links   []*link // between Redis and those of the servers that are far away
 	cookie  string
 	counted int // what the session's count was last
 	command *exec.Cmd
@@ -165,11 +165,13 @@ func startCrowd(b build, s crowdSubject, redis *redisServer) (started *crowd, er
 	var addresses []string
 	for i := range s.processes {
 		address := redis.address
-		if s.farAway > 0 && i == s.processes-1 {
-			if c.far, err = newLink(redis.address, s.farAway); err != nil {
+		if i >= s.processes-s.far {
+			l, err := newLink(redis.address, farRoundTrip)
+			if err != nil {
 				return nil, err
 			}
-			address = c.far.address
+			c.links = append(c.links, l)
+			address = l.address
 		}
 		one, err := startServerBy(exec.Command(b.binary, "serve", contestant.id, address), contestant, true)
 		if err != nil {
@@ -228,23 +230,27 @@ func (c *crowd) measure(millis int) (sample, error) {
 	added := counted - c.counted
 	c.counted = counted
 
-	all, far := r.total(), r.Servers[len(r.Servers)-1]
+	all, last := r.total(), r.Servers[len(r.Servers)-1]
 	requests := float64(max(1, all.OK+all.Failed))
 	return sample{
-		CPU:       micros(after.servers-before.servers) / requests,
-		RedisCPU:  micros(after.redis-before.redis) / requests,
-		PerSecond: float64(r.InTime) / (float64(millis) / 1000),
-		Lost:      100 * float64(max(0, all.OK-added)) / float64(max(1, all.OK)),
-		Twice:     float64(max(0, added-all.OK-all.Failed)), // a request that failed may have been stored
-		Failed:    100 * float64(all.Failed) / requests,
-		FarFailed: 100 * float64(far.Failed) / float64(max(1, far.OK+far.Failed)),
-		P50:       r.P50,
-		P99:       r.P99,
+		CPU:        micros(after.servers-before.servers) / requests,
+		RedisCPU:   micros(after.redis-before.redis) / requests,
+		PerSecond:  float64(r.InTime) / (float64(millis) / 1000),
+		Lost:       100 * float64(max(0, all.OK-added)) / float64(max(1, all.OK)),
+		Twice:      float64(max(0, added-all.OK-all.Failed)), // a request that failed may have been stored
+		Failed:     100 * float64(all.Failed) / requests,
+		LastFailed: 100 * float64(last.Failed) / float64(max(1, last.OK+last.Failed)),
+		P50:        r.P50,
+		P99:        r.P99,
 	}, nil
 }
 
-// pace is how many milliseconds a measurement takes.
-func (c *crowd) pace(d time.Duration) (int, error) { return int(d / time.Millisecond), nil }
+// pace is how many milliseconds a measurement takes. It also opens all connections and warms the servers up.
+func (c *crowd) pace(d time.Duration) (int, error) {
+	millis := int(d / time.Millisecond)
+	_, err := c.measure(max(1, millis/4))
+	return millis, err
+}
 
 func (c *crowd) stop() {
 	if c.command != nil && c.command.Process != nil {
@@ -255,7 +261,7 @@ func (c *crowd) stop() {
 	for _, s := range c.servers {
 		s.stop()
 	}
-	if c.far != nil {
-		c.far.close()
+	for _, l := range c.links {
+		l.close()
 	}
 }

@@ -67,6 +67,9 @@ func endToEndRound(cs []contestant, o options, redis *redisServer, round int) ([
 	}
 	var results []endToEnd
 	for _, w := range endToEndWorkloads() {
+		if o.brief && w.twin {
+			continue
+		}
 		log.Printf("end to end, round %d of %d: %s %s", round+1, o.rounds, w.id, w.title)
 		for i := range servers {
 			s := servers[(i+round)%len(servers)]
@@ -358,5 +361,5 @@ func (o options) aim(bombardiers int) []string {
 	return []string{"--requests", strconv.Itoa(quickRequests / bombardiers)}
 }
 
-// quickRequests is a multiple of the connections and of the users.
+// quickRequests is enough for one request on each connection.
 const quickRequests = 512

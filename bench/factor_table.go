@@ -4,14 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 )
-
-func numCPU() int { return runtime.NumCPU() }
-
-func goRelease() string { return runtime.Version() }
 
 // factorTable writes a line for each figure of each row.
 func factorTable(rows []measuredRow, builds []build) string {
@@ -44,7 +39,8 @@ func (m measuredRow) cells(i int, builds []build) []string {
 	ratios := quotients(m.values[builds[0].name][i], m.values[builds[1].name][i])
 	factor, spread := median(ratios), ""
 	if len(ratios) > 0 {
-		spread = fmt.Sprintf("%.2f (%.2f–%.2f)", factor, quantile(ratios, 0.25), quantile(ratios, 0.75))
+		low, high := interval(ratios)
+		spread = fmt.Sprintf("%.2f (%.2f–%.2f)", factor, low, high)
 	}
 	return []string{f.name, number(base), number(now), spread, f.wanted(), f.wantedFactor(), f.verdict(now, factor, m.best(i))}
 }
@@ -58,7 +54,7 @@ type best struct {
 // best looks for the rival that takes least, or does most.
 func (m measuredRow) best(i int) best {
 	var found best
-	more := m.row.figures[i].more()
+	more := m.row.figures[i].more
 	for rival, values := range m.rivals {
 		if len(values[i]) == 0 {
 			continue
@@ -70,9 +66,6 @@ func (m measuredRow) best(i int) best {
 	}
 	return found
 }
-
-// more reports whether more of f is better.
-func (f figure) more() bool { return f.kind == atLeastKind || strings.HasPrefix(f.name, "req/s") }
 
 // wanted is what the figure must be, in words.
 func (b bound) wanted() string {
@@ -106,13 +99,13 @@ func (f figure) verdict(now, factor float64, rival best) string {
 	case reportOnly:
 		return ""
 	case notBehindKind:
-		if f.more() && now >= rival.value || !f.more() && now <= rival.value {
+		if f.more && now >= rival.value || !f.more && now <= rival.value {
 			return fmt.Sprintf("yes; %s: %s", rival.rival, number(rival.value))
 		}
 		return fmt.Sprintf("**no**; %s: %s", rival.rival, number(rival.value))
 	}
 	within := func(got, want float64) bool {
-		if f.kind == atLeastKind {
+		if f.more {
 			return got >= want
 		}
 		return got <= want
@@ -141,6 +134,14 @@ func quotients(a, b []float64) []float64 {
 		}
 	}
 	return all
+}
+
+// interval is where the median of many more such values would lie, in 19 of 20 runs: between the values that as many
+// ranks from the middle as such a median strays.
+func interval(values []float64) (low, high float64) {
+	n := float64(len(values))
+	half := 0.98 / math.Sqrt(n)
+	return quantile(values, max(0, 0.5-half)), quantile(values, min(1, 0.5+half))
 }
 
 // quantile returns the value below which the fraction q of the values lies; 0 of none.

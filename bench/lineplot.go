@@ -38,7 +38,7 @@ func (p linePlot) empty() bool { return len(p.lines) == 0 }
 // The measures of a line plot beside those of plot.
 const (
 	linesHeight = 400
-	linesLeft   = 60
+	linesLeft   = 72
 	linesRight  = plotWidth - 270
 	linesBottom = linesHeight - 40
 	labelHeight = 16

@@ -28,6 +28,10 @@ func main() {
 		err = runProbe(arguments[1], arguments[2], arguments[3], arguments[4])
 	case len(arguments) > 3 && arguments[0] == "crowd":
 		err = runCrowd(arguments[1], arguments[2], arguments[3:])
+	case len(arguments) == 4 && arguments[0] == "requests":
+		err = makeRequests(arguments[1], arguments[2], arguments[3])
+	case len(arguments) > 0 && arguments[0] == "instructions":
+		err = instructions(arguments[1:])
 	case len(arguments) > 0 && arguments[0] == "factors":
 		err = factors(arguments[1:])
 	default:

@@ -69,6 +69,9 @@ func (r *results) endToEndTables(b *strings.Builder) {
 	fmt.Fprint(b, "\n### End to end\n")
 	r.pictures(b, "shared", "shared-two", "cpu-W1", "cpu-W2", "cpu-W3")
 	for _, w := range endToEndWorkloads() {
+		if !slices.ContainsFunc(r.EndToEnd, func(m endToEnd) bool { return m.Workload == w.id }) {
+			continue
+		}
 		fmt.Fprintf(b, "\n**%s: %s**\n\n", w.id, w.title)
 		header, rule := []string{"contestant", "req/s", "p50 µs", "p99 µs", "server CPU s per 10⁶", "of bare, per core", "Redis CPU s per 10⁶"},
 			[]string{"---", "--:", "--:", "--:", "--:", "--:", "--:"}
@@ -78,19 +81,24 @@ func (r *results) endToEndTables(b *strings.Builder) {
 		row(b, header...)
 		row(b, rule...)
 		for _, c := range r.Contestants {
-			e, ok := r.endToEnd(c.ID, w)
-			if !ok || w.shared && c.ID == c.Bare {
-				continue
+			if cells, ok := r.endToEndCells(c, w); ok {
+				row(b, cells...)
 			}
-			cells := []string{
-				c.Name, number(e.PerSecond), number(e.P50), number(e.P99), number(e.ServerCPU), r.perCore(c.ID, w), number(e.RedisCPU),
-			}
-			if w.counts() {
-				cells = append(cells, share(e.LostUpdates, e.Updates), share(e.Failed, e.Requests))
-			}
-			row(b, cells...)
 		}
 	}
+}
+
+// endToEndCells is a contestant's line of the table of w, if it has one.
+func (r *results) endToEndCells(c described, w workload) ([]string, bool) {
+	e, ok := r.endToEnd(c.ID, w)
+	if !ok || w.shared && c.ID == c.Bare {
+		return nil, false
+	}
+	cells := []string{c.Name, number(e.PerSecond), number(e.P50), number(e.P99), number(e.ServerCPU), r.perCore(c.ID, w), number(e.RedisCPU)}
+	if w.counts() {
+		cells = append(cells, share(e.LostUpdates, e.Updates), share(e.Failed, e.Requests))
+	}
+	return cells, true
 }
 
 // perCore is how much of its bare framework's work per core a contestant does: the median of the pairs.

@@ -84,6 +84,29 @@ func TestPlotsAreWellFormedAndEscaped(t *testing.T) {
 	}
 }
 
+func TestLinePlotKeepsItsLabelsApart(t *testing.T) {
+	p := linePlot{title: "a & b", unit: "µs", steps: []string{"1", "10"}}
+	p.add(line{label: "<one>", values: []float64{1, 10}})
+	p.add(line{label: "two", values: []float64{2, 10.1}, ours: true})
+	p.add(line{label: "not above zero", values: []float64{-1, 10}})
+	p.add(line{label: "too short", values: []float64{1}})
+	if len(p.lines) != 2 {
+		t.Fatalf("lines: got %d, want the 2 that a logarithmic scale can show", len(p.lines))
+	}
+	heights := p.labelHeights(func(v float64) float64 { return 100 - v })
+	if d := heights[0] - heights[1]; d < labelHeight {
+		t.Errorf("labels: got %v apart, want %d or more", d, labelHeight)
+	}
+	d := xml.NewDecoder(strings.NewReader(p.svg()))
+	for {
+		if _, err := d.Token(); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPublishingKeepsTheProseAroundTheTables(t *testing.T) {
 	docs := t.TempDir()
 	path := filepath.Join(docs, "benchmarks.md")

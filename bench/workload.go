@@ -25,6 +25,9 @@ type workload struct {
 	// interrupted, and nothing races.
 	shared bool
 
+	// twin says that another workload does the same with more users: a brief run leaves w out.
+	twin bool
+
 	// processes is how many servers share a Redis and the users. 0 means one.
 	processes int
 }
@@ -55,9 +58,9 @@ var (
 	create           = workload{id: "W3", title: "create a session", path: "/create", users: connections}
 
 	countShared      = workload{id: "W2s", title: "counter++ on one session shared by 64 users", path: "/count", login: "/login", users: connections, shared: true}
-	countSharedBySix = workload{id: "W2s6", title: "counter++ on one session shared by 6 users", path: "/count", login: "/login", users: 6, shared: true}
+	countSharedBySix = workload{id: "W2s6", title: "counter++ on one session shared by 6 users", path: "/count", login: "/login", users: 6, shared: true, twin: true}
 	countSharedTwo   = workload{id: "W2t", title: "counter++ on one session shared by 64 users of two processes", path: "/count", login: "/login", users: connections, shared: true, processes: 2}
-	countSharedTwo6  = workload{id: "W2t6", title: "counter++ on one session shared by 6 users of two processes", path: "/count", login: "/login", users: 6, shared: true, processes: 2}
+	countSharedTwo6  = workload{id: "W2t6", title: "counter++ on one session shared by 6 users of two processes", path: "/count", login: "/login", users: 6, shared: true, twin: true, processes: 2}
 )
 
 // countSized are W2 by the size of the session, readKeyed and countKeyed W1 and W2 by the number of its keys: the one

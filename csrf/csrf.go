@@ -5,7 +5,12 @@
 //	app.Use(csrf.New())
 //
 // That is the whole of it for most applications: it looks at what the browser itself says of a request's origin, and
-// needs no token, no storage and no change to a form. [Config.Token] asks for a token in every form as well.
+// needs no token, no storage and no change to a form. [Config.Token] asks for a token in every form as well:
+//
+//	app.Use(csrf.New(csrf.Config{Token: true}))
+//	app.Get("/", func(c *fiber.Ctx) error { return c.Render("form", fiber.Map{"csrf": csrf.Token(c)}) })
+//
+//	<form method="post"> <input type="hidden" name="csrf" value="{{.csrf}}"> … </form>
 package csrf
 
 import (
@@ -22,14 +27,23 @@ type Config struct {
 	// A trusted origin can do whatever its visitors can. Default: none.
 	TrustedOrigins []string
 
+	// Token asks for a token besides, see [Token], in every request that is not safe and that presents a session. It is
+	// for applications that must not rely on what browsers say alone. A visitor without a session needs none: the
+	// origin rule protects the login form. Trusted origins, which cannot read one, need none either, nor does a WebSocket,
+	// with which browsers cannot send one. Default: false.
+	Token bool
+
 	// DangerouslySkip lets a request through unseen when it returns true. It is for what other sites have a browser
 	// post here, such as the form_post callback of an identity provider, whose own state parameter then has to be
 	// checked. Default: nil.
 	DangerouslySkip func(ctx *fasthttp.RequestCtx) bool
 }
 
-// ErrOrigin refuses a request that another origin caused. Fiber answers it with 403.
-var ErrOrigin error = refusal("Forbidden: another site caused this request")
+// The errors of requests that are refused. Fiber answers them with 403 and their text.
+var (
+	ErrOrigin error = refusal("Forbidden: another site caused this request")                             // another origin caused it
+	ErrToken  error = refusal("Forbidden: this page was opened before a login or logout; open it again") // its token is missing or not this session's
+)
 
 // refusal is an error that Fiber answers with 403 and its text.
 type refusal string
@@ -40,7 +54,7 @@ func (r refusal) Error() string { return string(r) }
 func (r refusal) Unwrap() error { return fiber.ErrForbidden }
 
 // New returns the protection as a handler for Fiber, of at most one Config. A request that is refused goes no further,
-// and the application's ErrorHandler gets [ErrOrigin]. New panics if the Config is wrong; [NewProtection] returns the
+// and the application's ErrorHandler gets [ErrOrigin] or [ErrToken]. New panics if the Config is wrong; [NewProtection] returns the
 // error instead.
 func New(config ...Config) fiber.Handler {
 	var c Config
@@ -61,8 +75,9 @@ func New(config ...Config) fiber.Handler {
 // Protection tells an application's own requests from those that other sites cause. It follows the rule of
 // [net/http.CrossOriginProtection]:
 //
-//   - GET, HEAD and OPTIONS pass, so their handlers must change nothing. An upgrade to a WebSocket is the exception:
-//     it is checked like a POST, since browsers let every site open one, with this site's cookies.
+//   - GET, HEAD and OPTIONS pass, so their handlers must change nothing. A request with Upgrade is the exception, which
+//     a browser sends to open a WebSocket and for nothing else: it is checked like a POST, since every site may open one
+//     here, with this site's cookies.
 //   - Sec-Fetch-Site decides where it is there, which is in every browser since 2023, on https and on localhost:
 //     same-origin and none (an address that the visitor typed, a bookmark) pass; another value passes from a trusted
 //     Origin only. A subdomain is another origin.
@@ -77,12 +92,13 @@ func New(config ...Config) fiber.Handler {
 // A Protection is safe for concurrent use.
 type Protection struct {
 	trusted map[string]struct{}
+	token   bool
 	skip    func(ctx *fasthttp.RequestCtx) bool
 }
 
 // NewProtection checks config and returns its Protection. The error holds every mistake at once.
 func NewProtection(config Config) (*Protection, error) {
-	p := &Protection{trusted: make(map[string]struct{}, len(config.TrustedOrigins)), skip: config.DangerouslySkip}
+	p := &Protection{trusted: make(map[string]struct{}, len(config.TrustedOrigins)), token: config.Token, skip: config.DangerouslySkip}
 	var errs []error
 	for _, origin := range config.TrustedOrigins {
 		if err := validOrigin(origin); err != nil {
@@ -101,9 +117,20 @@ func (p *Protection) Handle(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// Check returns nil if the request may pass, for plain fasthttp and other frameworks. It allocates nothing.
+// Check returns nil if the request may pass, for plain fasthttp and other frameworks; else [ErrOrigin], [ErrToken], or what
+// kept it from looking at the session. Without Config.Token it needs no session and allocates nothing.
 func (p *Protection) Check(ctx *fasthttp.RequestCtx) error {
-	if safe(&ctx.Request.Header) || p.skip != nil && p.skip(ctx) || p.ours(ctx) {
+	upgrade := len(ctx.Request.Header.PeekCanonical(upgradeField)) > 0
+	if !upgrade && safe(ctx.Method()) || p.skip != nil && p.skip(ctx) {
+		return nil
+	}
+	switch origin := field(&ctx.Request.Header, originField); {
+	case ours(ctx, origin):
+		if p.token && !upgrade {
+			return checkToken(ctx)
+		}
+		return nil
+	case p.trusts(origin):
 		return nil
 	}
 	return ErrOrigin
@@ -116,28 +143,27 @@ var (
 	originField  = []byte(fasthttp.HeaderOrigin)
 )
 
-// safe reports whether a request with such a header changes nothing by the rules of HTTP. Every upgrade is unsafe:
-// browsers ask for one to open a WebSocket, and for nothing else.
-func safe(h *fasthttp.RequestHeader) bool {
-	switch string(h.Method()) {
+// safe reports whether a request of method changes nothing by the rules of HTTP.
+func safe(method []byte) bool {
+	switch string(method) {
 	case fasthttp.MethodGet, fasthttp.MethodHead, fasthttp.MethodOptions:
-		return len(h.PeekCanonical(upgradeField)) == 0
+		return true
 	}
 	return false
 }
 
-// ours reports whether the application itself, a trusted origin, or no browser at all caused the request.
-func (p *Protection) ours(ctx *fasthttp.RequestCtx) bool {
-	h := &ctx.Request.Header
-	origin := field(h, originField)
-	switch site := field(h, siteField); string(site) {
+// ours reports whether the application itself caused the request, or no browser at all.
+func ours(ctx *fasthttp.RequestCtx, origin []byte) bool {
+	switch site := field(&ctx.Request.Header, siteField); string(site) {
 	case "same-origin", "none":
 		return true
 	case "":
-		if len(origin) == 0 || sameHost(origin, ctx.Request.URI().Host()) {
-			return true
-		}
+		return len(origin) == 0 || sameHost(origin, ctx.Request.URI().Host())
 	}
+	return false
+}
+
+func (p *Protection) trusts(origin []byte) bool {
 	_, trusted := p.trusted[string(origin)]
 	return trusted
 }

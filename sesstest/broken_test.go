@@ -221,6 +221,45 @@ var brokenStores = []brokenStore{
 	{"Swap one creator", "is not atomic", unatomic},
 	{"Swap one destroyer", "is not atomic", unatomic},
 
+	{"End", "reports a success where there is nothing", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			return nil, m.Destroy(context.Background(), id)
+		}}
+	}},
+	{"End", "does nothing", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			_, err := m.Get(context.Background(), id)
+			return nil, err
+		}}
+	}},
+	{"End keeps tombstones", "removes tombstones", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			_, err := m.Get(context.Background(), id)
+			return nil, errors.Join(err, m.Destroy(context.Background(), id))
+		}}
+	}},
+	{"End keeps tombstones", "takes a session that names a successor for a tombstone", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			r, err := m.Get(context.Background(), id)
+			if err == nil && strings.Contains(r.JSON(), `"to":`) {
+				return r, nil
+			}
+			return m.End(context.Background(), id)
+		}}
+	}},
+	{"End against writers", "loses against a writer", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			r, err := m.Get(context.Background(), id)
+			if err != nil || !r.IsSession() {
+				return r, err
+			}
+			runtime.Gosched()
+			return m.Swap(context.Background(), id, r, nil, 0)
+		}}
+	}},
+	{"End context", "ends under a cancelled context", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) { return m.End(context.Background(), id) }}
+	}},
 	{"Peek", "remembers the destroyed", func() sess.Store { return &peeker{model: newModel(), seen: map[sess.ID]*sess.Record{}} }},
 	{"Peek ends", "does not look at the clock", func() sess.Store { return endless{newModel()} }},
 	{"Peek allocates nothing", "copies", func() sess.Store { return copying{newModel()} }},
@@ -233,24 +272,45 @@ var brokenStores = []brokenStore{
 			return nil
 		}}
 	}},
+	{"Watch", "tells the news before last", func() sess.Store { return telling(oldNews) }},
+	{"Watch", "tells that there is a change and not what is kept", func() sess.Store {
+		return telling(func(seen func(*sess.Record, error)) func(*sess.Record, error) {
+			return func(*sess.Record, error) { seen(nil, nil) }
+		})
+	}},
+	{"Watch first", "tells nothing before Watch returns", func() sess.Store { return telling(skipFirst) }},
+	{"Watch order", "tells older news after newer", func() sess.Store { return telling(backwards) }},
+	{"Watch order", "calls from two goroutines at once", func() sess.Store {
+		return telling(func(seen func(*sess.Record, error)) func(*sess.Record, error) {
+			return func(r *sess.Record, err error) {
+				var second sync.WaitGroup
+				second.Go(func() { seen(r, err) })
+				seen(r, err)
+				second.Wait()
+			}
+		})
+	}},
 	{"Watch stop", "cannot stop", func() sess.Store {
-		return watching{newModel(), func(stop func()) func() { return func() {} }}
+		return stopping(func(_ *model, _ func()) func() { return func() {} })
 	}},
 	{"Watch stop", "stops everybody", func() sess.Store {
-		m := newModel()
-		return watching{m, func(stop func()) func() {
+		return stopping(func(m *model, _ func()) func() {
 			return func() {
 				m.mu.Lock()
 				defer m.mu.Unlock()
 				clear(m.watchers)
 			}
+		})
+	}},
+	{"Watch context", "watches under a cancelled context", func() sess.Store {
+		return watching{newModel(), func(inner watchFunc, _ context.Context, id sess.ID, seen func(*sess.Record, error)) (func(), error) {
+			return inner(context.Background(), id, seen)
 		}}
 	}},
-	{"Watch context", "watches under a cancelled context", func() sess.Store { return deafWatcher{newModel()} }},
 }
 
 func TestEveryBrokenStoreIsCaughtByThePromiseItBreaks(t *testing.T) {
-	for _, b := range brokenStores {
+	for _, b := range slices.Concat(brokenStores, brokenIndexes) {
 		t.Run(b.promise+"/"+b.defect, func(t *testing.T) {
 			p := promiseNamed(t, b.promise)
 			synctest.Test(t, func(t *testing.T) {
@@ -270,7 +330,7 @@ func TestEveryBrokenStoreIsCaughtByThePromiseItBreaks(t *testing.T) {
 
 func TestEveryPromiseCanBeBroken(t *testing.T) {
 	for _, p := range promises() {
-		if !slices.ContainsFunc(brokenStores, func(b brokenStore) bool { return b.promise == p.name }) {
+		if !slices.ContainsFunc(slices.Concat(brokenStores, brokenIndexes), func(b brokenStore) bool { return b.promise == p.name }) {
 			t.Errorf("promise %q: got no broken store that it catches, want one", p.name)
 		}
 	}

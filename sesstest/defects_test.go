@@ -315,20 +315,72 @@ func (s *stale) Refresh(ctx context.Context, id sess.ID) (*sess.Record, error) {
 	return r, err
 }
 
-// watching has another stop.
+// ender has another End.
+type ender struct {
+	*model
+	end func(m *model, id sess.ID) (*sess.Record, error)
+}
+
+func (s ender) End(_ context.Context, id sess.ID) (*sess.Record, error) { return s.end(s.model, id) }
+
+// watching has another Watch: inner is the model's.
 type watching struct {
 	*model
-	change func(stop func()) func()
+	watch func(inner watchFunc, ctx context.Context, id sess.ID, seen func(*sess.Record, error)) (func(), error)
 }
 
-func (s watching) Watch(ctx context.Context, id sess.ID, changed func()) (func(), error) {
-	stop, err := s.model.Watch(ctx, id, changed)
-	return s.change(stop), err
+type watchFunc func(ctx context.Context, id sess.ID, seen func(*sess.Record, error)) (func(), error)
+
+func (s watching) Watch(ctx context.Context, id sess.ID, seen func(*sess.Record, error)) (func(), error) {
+	return s.watch(s.model.Watch, ctx, id, seen)
 }
 
-// deafWatcher watches whatever the context.
-type deafWatcher struct{ *model }
+// stopping is a store whose watches have another stop.
+func stopping(change func(m *model, stop func()) func()) sess.Store {
+	m := newModel()
+	return watching{m, func(inner watchFunc, ctx context.Context, id sess.ID, seen func(*sess.Record, error)) (func(), error) {
+		stop, err := inner(ctx, id, seen)
+		return change(m, stop), err
+	}}
+}
 
-func (s deafWatcher) Watch(_ context.Context, id sess.ID, changed func()) (func(), error) {
-	return s.model.Watch(context.Background(), id, changed)
+// telling is a store whose watchers are told something else.
+func telling(change func(seen func(*sess.Record, error)) func(*sess.Record, error)) sess.Store {
+	return watching{newModel(), func(inner watchFunc, ctx context.Context, id sess.ID, seen func(*sess.Record, error)) (func(), error) {
+		return inner(ctx, id, change(seen))
+	}}
+}
+
+// skipFirst tells nothing before Watch returns.
+func skipFirst(seen func(*sess.Record, error)) func(*sess.Record, error) {
+	first := true
+	return func(r *sess.Record, err error) {
+		if !first {
+			seen(r, err)
+		}
+		first = false
+	}
+}
+
+// oldNews tells each time what it should have told the time before.
+func oldNews(seen func(*sess.Record, error)) func(*sess.Record, error) {
+	var last *sess.Record
+	var lastErr error
+	return func(r *sess.Record, err error) {
+		seen(last, lastErr)
+		last, lastErr = r, err
+	}
+}
+
+// backwards tells the old record once more behind each new one.
+func backwards(seen func(*sess.Record, error)) func(*sess.Record, error) {
+	var old *sess.Record
+	return func(r *sess.Record, err error) {
+		seen(r, err)
+		if old != nil {
+			seen(old, nil)
+			seen(r, err)
+		}
+		old = r
+	}
 }

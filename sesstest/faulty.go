@@ -53,8 +53,8 @@ func NewFaulty(inner sess.Store) *Faulty {
 	return f
 }
 
-// Store returns the store to use in the place of the inner one. It is a [sess.Swapper], [sess.Refresher] and
-// [sess.Watcher] if the inner store is, and neither [sess.Local] nor a [sess.Peeker], since it can hang.
+// Store returns the store to use in the place of the inner one. It is a [sess.Swapper], [sess.Refresher],
+// [sess.Watcher], and [sess.UserIndex] with [sess.UserMarker] if the inner store is, and neither [sess.Local] nor a [sess.Peeker], since it can hang.
 func (f *Faulty) Store() sess.Store { return f.store }
 
 // Fail lets the next calls of op return [ErrInjected].

@@ -52,8 +52,8 @@ func NewGate(inner sess.Store) *Gate {
 	return g
 }
 
-// Store returns the store to use in the place of the inner one. It is a [sess.Swapper], [sess.Refresher] and
-// [sess.Watcher] if the inner store is, and neither [sess.Local] nor a [sess.Peeker], since it can wait.
+// Store returns the store to use in the place of the inner one. It is a [sess.Swapper], [sess.Refresher],
+// [sess.Watcher], and [sess.UserIndex] with [sess.UserMarker] if the inner store is, and neither [sess.Local] nor a [sess.Peeker], since it can wait.
 func (g *Gate) Store() sess.Store { return g.store }
 
 // Before stops the n-th call of op from now on (1 is the next) before it reaches the store. It panics if n is less than

@@ -3,7 +3,6 @@ package sesstest
 import (
 	"errors"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/fibersess/sess"
@@ -107,93 +106,4 @@ func (p *probe) refresh() {
 	p.set(id, p.number(9), shortTTL)
 	p.outlive()
 	gone("of an expired record")
-}
-
-var watchPromises = []promise{
-	{"Watch", "a watcher is told of each change and of the end of its session", (*probe).watch},
-	{"Watch stop", "after stop a watcher is not called any more, others are, and stop may be called again", (*probe).watchStop},
-	{"Watch context", "Watch under a cancelled context returns its error", (*probe).watchContext},
-}
-
-// watcher counts the calls of one Watch.
-type watcher struct {
-	calls  atomic.Int64
-	called chan struct{} // holds a token after a call
-	stop   func()
-}
-
-func (p *probe) newWatcher(id sess.ID) *watcher {
-	p.Helper()
-	w := &watcher{called: make(chan struct{}, 1)}
-	stop, err := p.store.(sess.Watcher).Watch(p.ctx, id, func() {
-		w.calls.Add(1)
-		select {
-		case w.called <- struct{}{}:
-		default:
-		}
-	})
-	if err != nil || stop == nil {
-		p.giveUp("Watch: got a nil stop (%t) and the error %v, want a stop and nil", stop == nil, err)
-	}
-	w.stop = stop
-	p.Cleanup(stop)
-	return w
-}
-
-// wantTold makes a change and waits until w was told of it.
-func (p *probe) wantTold(w *watcher, what string, change func()) {
-	p.Helper()
-	select {
-	case <-w.called: // an earlier change may have been told twice
-	default:
-	}
-	change()
-	select {
-	case <-w.called:
-	case <-time.After(soon):
-		p.giveUp("%s: got no call of the watcher within %v, want one", what, soon)
-	}
-}
-
-func (p *probe) watch() {
-	id := p.newID()
-	p.set(id, p.number(1), longTTL)
-	w := p.newWatcher(id)
-	p.wantTold(w, "Set", func() { p.set(id, p.number(2), longTTL) })
-	if _, ok := p.store.(sess.Swapper); ok {
-		p.wantTold(w, "Swap(old, next)", func() {
-			p.wantWon(id, p.number(2), p.number(3), longTTL, "Swap(old, next)")
-		})
-		p.wantTold(w, "Swap(old, nil)", func() { p.wantWon(id, p.number(3), nil, 0, "Swap(old, nil)") })
-		p.wantTold(w, "Swap(nil, next)", func() { p.wantWon(id, nil, p.number(4), longTTL, "Swap(nil, next)") })
-	}
-	p.wantTold(w, "Destroy", func() { p.destroy(id) })
-}
-
-func (p *probe) watchStop() {
-	id := p.newID()
-	p.set(id, p.number(1), longTTL)
-	stopped, other := p.newWatcher(id), p.newWatcher(id)
-	p.wantTold(stopped, "Set", func() { p.set(id, p.number(2), longTTL) })
-	stopped.stop()
-	stopped.stop()
-	p.wantTold(other, "Set after another watcher stopped", func() { p.set(id, p.number(3), longTTL) })
-	before := stopped.calls.Load() // a call that was under way when stop was called has ended by now
-	for n := range 3 {
-		p.wantTold(other, "Set after another watcher stopped", func() { p.set(id, p.number(n), longTTL) })
-	}
-	if got := stopped.calls.Load(); got != before {
-		p.broken("changes after stop: got %d calls of the watcher, want 0", got-before)
-	}
-}
-
-func (p *probe) watchContext() {
-	ctx := p.cancelled()
-	stop, err := p.store.(sess.Watcher).Watch(ctx, p.newID(), func() {})
-	if stop != nil {
-		stop()
-	}
-	if !errors.Is(err, ctx.Err()) {
-		p.broken("Watch under a cancelled context: got the error %v, want %v", err, ctx.Err())
-	}
 }

@@ -21,56 +21,22 @@ func TestWrappersWithoutOrdersKeepEveryPromise(t *testing.T) {
 	})
 }
 
-// TestWrappersHaveTheCapabilitiesOfTheInnerStore goes through all sets of the three that are passed on.
+// TestWrappersHaveTheCapabilitiesOfTheInnerStore goes through all sets of the four that are passed on. The inner stores are
+// wrappers themselves.
 func TestWrappersHaveTheCapabilitiesOfTheInnerStore(t *testing.T) {
-	m := newModel()
-	type store = sess.Store
-	type swapper = sess.Swapper
-	type refresher = sess.Refresher
-	type watcher = sess.Watcher
-	inners := []sess.Store{
-		plain{m},
-		struct {
-			store
-			swapper
-		}{m, m},
-		struct {
-			store
-			refresher
-		}{m, m},
-		struct {
-			store
-			swapper
-			refresher
-		}{m, m, m},
-		struct {
-			store
-			watcher
-		}{m, m},
-		struct {
-			store
-			swapper
-			watcher
-		}{m, m, m},
-		struct {
-			store
-			refresher
-			watcher
-		}{m, m, m},
-		struct {
-			store
-			swapper
-			refresher
-			watcher
-		}{m, m, m, m},
+	capabilities := func(s sess.Store) [4]bool {
+		return [...]bool{is[sess.Swapper](s), is[sess.Refresher](s), is[sess.Watcher](s), is[sess.UserIndex](s) && is[sess.UserMarker](s)}
 	}
-	for i, inner := range inners {
-		for name, outer := range map[string]sess.Store{"Faulty": NewFaulty(inner).Store(), "Gate": NewGate(inner).Store()} {
-			_, swaps := outer.(sess.Swapper)
-			_, refreshes := outer.(sess.Refresher)
-			_, watches := outer.(sess.Watcher)
-			if got, want := []bool{swaps, refreshes, watches}, []bool{i&1 != 0, i&2 != 0, i&4 != 0}; fmt.Sprint(got) != fmt.Sprint(want) {
-				t.Errorf("%s: swaps, refreshes, watches: got %v, want %v as the inner store", name, got, want)
+	for i := range 16 {
+		want := [...]bool{i&1 != 0, i&2 != 0, i&4 != 0, i&8 != 0}
+		w := &wrapper{inner: newModel()}
+		inner := w.withoutIndex(want[0], want[1], want[2])
+		if want[3] {
+			inner = w.withIndex(want[0], want[1], want[2])
+		}
+		for name, s := range map[string]sess.Store{"chosen": inner, "Faulty": NewFaulty(inner).Store(), "Gate": NewGate(inner).Store()} {
+			if got := capabilities(s); got != want {
+				t.Errorf("%s: swaps, refreshes, watches, has an index: got %v, want %v as the inner store", name, got, want)
 			}
 		}
 	}
@@ -159,7 +125,7 @@ func TestFaultyTakesOrdersForAnyOperation(t *testing.T) {
 	wantError(t, "Swap", err, ErrInjected)
 	_, err = s.(sess.Refresher).Refresh(t.Context(), id)
 	wantError(t, "Refresh", err, ErrInjected)
-	_, err = s.(sess.Watcher).Watch(t.Context(), id, func() {})
+	_, err = s.(sess.Watcher).Watch(t.Context(), id, func(*sess.Record, error) {})
 	wantError(t, "Watch", err, ErrInjected)
 	if got := f.Calls(Any); got != 6 {
 		t.Errorf("calls of Any: got %d, want 6", got)
@@ -176,11 +142,11 @@ func TestFaultyLosesTheAnswerAndNotTheWrite(t *testing.T) {
 	wantError(t, "Get from the inner store", err, sess.ErrNotFound)
 
 	f.Lose(Watch, 1)
-	told := false
-	stop, err := f.Store().(sess.Watcher).Watch(t.Context(), id, func() { told = true })
+	told := 0
+	stop, err := f.Store().(sess.Watcher).Watch(t.Context(), id, func(*sess.Record, error) { told++ })
 	wantError(t, "Watch", err, ErrInjected)
-	if fixture(t, m); told || stop != nil {
-		t.Errorf("a Watch that failed: got told %t and a stop %t, want neither", told, stop != nil)
+	if fixture(t, m); told != 1 || stop != nil {
+		t.Errorf("a Watch that failed: got told %d times and a stop %t, want once, before it failed, and no stop", told, stop != nil)
 	}
 }
 

@@ -1,10 +1,10 @@
 package cookies
 
 import (
-	"encoding/json"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/fibersess/sess/internal/jsontext"
 )
 
 // ParseJSON returns the Cookie that a record's member "cookie" describes, as Koa writes it:
@@ -21,8 +21,8 @@ import (
 // never make a bad header. Name and signature are the configuration's alone. raw is part of a valid record.
 func ParseJSON(raw string, defaults Cookie) Cookie {
 	c := defaults
-	for a := attributesOf(raw); a.next(); {
-		c.setAttribute(a.name, a.value)
+	for w := jsontext.WalkObject(raw); w.Next(); {
+		c.setAttribute(jsontext.Unquoted(w.Name), w.Value)
 	}
 	if c.conflicts() != nil {
 		c.Path, c.Domain = defaults.Path, defaults.Domain
@@ -36,11 +36,11 @@ func ParseJSON(raw string, defaults Cookie) Cookie {
 func (c *Cookie) setAttribute(name, value string) {
 	switch name {
 	case "path":
-		if s, ok := attributeText(value); ok && pathFault(s) == "" {
+		if s, ok := jsontext.Text(value); ok && pathFault(s) == "" {
 			c.Path = s
 		}
 	case "domain":
-		if s, ok := attributeText(value); ok && domainFault(s) == "" {
+		if s, ok := jsontext.Text(value); ok && domainFault(s) == "" {
 			c.Domain = s
 		} else if value == "null" {
 			c.Domain = ""
@@ -83,25 +83,21 @@ func AppendJSON(dst []byte, raw string, c, defaults Cookie) []byte {
 	dst = append(dst, '{')
 	start := len(dst)
 	var present uint
-	for a := attributesOf(raw); a.next(); {
-		i := attributeIndex(a.name)
-		if i >= 0 && present&(1<<i) != 0 {
+	for w := jsontext.WalkObject(raw); w.Next(); {
+		name := jsontext.Unquoted(w.Name)
+		i := attributeIndex(name)
+		if i >= 0 && present&(1<<i) != 0 || name == "secure" && c.Secure == SecureAuto {
 			continue
 		}
 		if len(dst) > start {
 			dst = append(dst, ',')
 		}
-		before := len(dst)
-		dst = append(append(dst, a.rawName...), ':')
-		switch {
-		case i < 0:
-			dst = append(dst, a.value...)
+		dst = append(appendQuoted(dst, w.Name), ':')
+		if i < 0 {
+			dst = append(dst, w.Value...)
 			continue
-		case a.name == "secure" && c.Secure == SecureAuto:
-			dst = dst[:max(before-1, start)]
-		default:
-			dst = c.appendAttribute(dst, a.name)
 		}
+		dst = c.appendAttribute(dst, name)
 		present |= 1 << i
 	}
 	for i, name := range writtenAttributes {
@@ -197,30 +193,13 @@ func attributeBool(value string) (b, ok bool) {
 	return value == "true", value == "true" || value == "false"
 }
 
-// attributeText returns the text of a JSON string.
-func attributeText(value string) (text string, ok bool) {
-	if len(value) < 2 || value[0] != '"' {
-		return "", false
-	}
-	if strings.IndexByte(value, '\\') < 0 {
-		return value[1 : len(value)-1], true
-	}
-	return unescapedText(value)
-}
-
-// unescapedText is attributeText for a string with escapes, which Koa has no reason to write.
-func unescapedText(value string) (text string, ok bool) {
-	err := json.Unmarshal([]byte(value), &text)
-	return text, err == nil
-}
-
 func attributeSameSite(value string) (s SameSite, ok bool) {
 	if b, ok := attributeBool(value); ok && b {
 		return SameSiteStrict, true
 	} else if ok {
 		return SameSiteDangerouslyUnset, true
 	}
-	text, _ := attributeText(value)
+	text, _ := jsontext.Text(value)
 	switch {
 	case equalFold(text, "lax"):
 		return SameSiteLax, true
@@ -252,7 +231,7 @@ func attributeTime(value string) (t time.Time, ok bool) {
 	if value == "null" {
 		return time.Time{}, true
 	}
-	text, ok := attributeText(value)
+	text, ok := jsontext.Text(value)
 	if !ok {
 		return time.Time{}, false
 	}

@@ -182,7 +182,7 @@ func FuzzCookieJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw string) {
 		c := ParseJSON(raw, defaults) // whatever it is, it must not panic
 		c.Expires = time.Time{}       // the one thing that is checked against a clock
-		if errs := c.Validate(true); errs != nil {
+		if errs := c.Validate(true, false); errs != nil {
 			t.Errorf("%s: got %v, want a valid Cookie", raw, errs)
 		}
 		raw = strings.TrimSpace(raw)

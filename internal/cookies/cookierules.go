@@ -10,13 +10,13 @@ import (
 )
 
 // Validate returns everything that is wrong with c, whose defaults are filled in; signed says that a signature goes
-// with it. What passes can be written to a response without a further look: it adds no attribute and no header line,
-// and browsers do not refuse it.
-func (c Cookie) Validate(signed bool) (errs []error) {
+// with it, koa that it may have any name that Koa can send. What passes can be written to a response without a further
+// look: it adds no attribute and no header line, and browsers do not refuse it.
+func (c Cookie) Validate(signed, koa bool) (errs []error) {
 	fault := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("sess: Config.Cookie."+field+": "+format, args...))
 	}
-	if rule := nameFault(c.Name, signed && !c.DangerouslyUnsigned); rule != "" {
+	if rule := nameFault(c.Name, signed && !c.DangerouslyUnsigned, koa); rule != "" {
 		fault("Name", "%s; want %s", shown(c.Name), rule)
 	}
 	if rule := pathFault(c.Path); rule != "" {
@@ -87,7 +87,21 @@ const (
 
 // nameFault returns the rule that a cookie's name breaks, or "". An RFC 6265 token may hold a %; we do not take one,
 // since there are readers that decode it.
-func nameFault(name string, signed bool) (rule string) {
+func nameFault(name string, signed, koa bool) (rule string) {
+	fault := tokenFault
+	if koa {
+		fault = koaNameFault
+	}
+	if rule := fault(name); rule != "" {
+		return rule
+	}
+	if len(name)+ident.MaxIDLen > maxCookieSize || signed && len(name)+len(sigSuffix)+sign.MaxSignatureLen > maxCookieSize {
+		return fmt.Sprintf("%d bytes or less", maxCookieSize-ident.MaxIDLen)
+	}
+	return ""
+}
+
+func tokenFault(name string) (rule string) {
 	if name == "" {
 		return "a name"
 	}
@@ -96,10 +110,35 @@ func nameFault(name string, signed bool) (rule string) {
 			return "an RFC 6265 token without %: letters, digits and !#$&'*+-.^_`|~"
 		}
 	}
-	if len(name)+ident.MaxIDLen > maxCookieSize || signed && len(name)+len(".sig")+sign.MaxSignatureLen > maxCookieSize {
-		return fmt.Sprintf("%d bytes or less", maxCookieSize-ident.MaxIDLen)
+	return ""
+}
+
+// koaNameFault is tokenFault for what npm's cookies can send: the characters up to U+00FF, which Node writes as one byte
+// each, without ASCII's controls other than the tab, and without the separators. A blank at either end is refused beyond that, since
+// browsers strip it and the cookie would never be found.
+func koaNameFault(name string) (rule string) {
+	if name == "" {
+		return "a name"
+	}
+	for _, c := range name { // What is no UTF-8 reads as U+FFFD.
+		if c < ' ' && c != '\t' || c == 0x7f || c == ';' || c == '=' || c > 0xff {
+			return "characters up to U+00FF, in UTF-8, without ASCII's controls, ; and ="
+		}
+	}
+	if isBlank(name[0]) || isBlank(name[len(name)-1]) {
+		return "a name without blanks at its ends, which browsers strip"
 	}
 	return ""
+}
+
+// wireName returns a name that has passed validate as it is sent: one byte for each character, as Node does it. What is
+// signed is the name itself, which is UTF-8.
+func wireName(name string) string {
+	wire := make([]byte, 0, len(name))
+	for _, c := range name {
+		wire = append(wire, byte(c))
+	}
+	return string(wire)
 }
 
 // pathFault returns the rule that a cookie's path breaks, or "". fasthttp decodes a path and resolves its dots before

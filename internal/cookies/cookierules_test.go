@@ -96,7 +96,7 @@ func TestBadCookieOptionsAreRefused(t *testing.T) {
 		{"__Http- for scripts", Cookie{Name: "__Http-a", Secure: SecureAlways, DangerouslyScriptReadable: true}, []string{"DangerouslyScriptReadable: set"}},
 		{"all at once", Cookie{Name: "a b", Path: "x", Domain: "..", MaxAge: -1, Partitioned: true}, []string{"Name: ", "Path: ", "Domain: ", "MaxAge: ", "Secure: "}},
 	} {
-		errs := c.cookie.WithDefaults().Validate(true)
+		errs := c.cookie.WithDefaults().Validate(true, false)
 		if len(errs) != len(c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, errs, c.want)
 			continue
@@ -109,6 +109,24 @@ func TestBadCookieOptionsAreRefused(t *testing.T) {
 			if len(text) > 200 || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
 				t.Errorf("%s: got %q, want a short printable text", c.name, text)
 			}
+		}
+	}
+}
+
+func TestBesideKoaEveryNameThatItCanSendIsTaken(t *testing.T) {
+	for _, name := range []string{"koss:test_sid", "app:sid", "sess[id]", "a/b", "a,b", "a b", "a\tb", `"a"`, `a\b`, "a%3bb", "{a}", "s\u00e9ss", "\u0080", "koa.sid"} {
+		if errs := (Cookie{Name: name}).WithDefaults().Validate(true, true); errs != nil {
+			t.Errorf("%q: got %v, want none", name, errs)
+		}
+	}
+	for _, name := range []string{"a;b", "a=b", "a\r\nb", "a\x00", "a\x7f", " a", "a ", "\ta", "a\t", " ", "s\u0151s", "a\xff", strings.Repeat("a", 4050)} {
+		if errs := (Cookie{Name: name}).WithDefaults().Validate(true, true); len(errs) != 1 {
+			t.Errorf("%q: got %v, want it refused", name, errs)
+		}
+	}
+	for _, name := range []string{"koss:test_sid", "sess[id]", "a b"} {
+		if errs := (Cookie{Name: name}).WithDefaults().Validate(true, false); len(errs) != 1 {
+			t.Errorf("%q without Koa: got %v, want it refused", name, errs)
 		}
 	}
 }

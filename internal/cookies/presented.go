@@ -37,8 +37,9 @@ type Presented struct {
 
 // proof is what is known of an id.
 type proof struct {
-	state    proofState
-	sig, key int // if signed: the index of its signature in sigs, and that of the key which made it
+	state proofState
+	sig   uint8  // if signed: the index of its signature in sigs
+	key   uint32 // and that of the key which made it
 }
 
 type proofState uint8
@@ -53,8 +54,7 @@ const (
 // there is none.
 func (w *Writer) Find(p *Presented, h *fasthttp.RequestHeader) bool {
 	p.begin(w.keys.Ring())
-	p.collect(h, w.find)
-	return p.selectFrom(0)
+	return p.read(h, w.find)
 }
 
 // Take sets p to an id and its signature that came some other way. It reports false if they are not good; k is nil where
@@ -76,15 +76,16 @@ func (p *Presented) Some() bool { return p.nIDs > 0 }
 func (p *Presented) ID() *ident.ID { return &p.ids[p.at] }
 
 // Key returns the index of the key that has signed the selected id, in the ring that was valid when the request came.
-func (p *Presented) Key() int { return p.proofs[p.at].key }
+func (p *Presented) Key() int { return int(p.proofs[p.at].key) }
 
 // Signature returns the signature of id for [Writer.Write], if p has selected that id and the present first key has signed
 // it; else nil.
 func (w *Writer) Signature(p *Presented, id *ident.ID) []byte {
-	if p.ring == nil || p.ring != w.keys.Ring() || p.Key() != 0 || *p.ID() != *id {
+	f := p.proofs[p.at]
+	if f.state != signed || f.key != 0 || p.ring != w.keys.Ring() || *p.ID() != *id {
 		return nil
 	}
-	return p.sigs[p.proofs[p.at].sig].Bytes()
+	return p.sigs[f.sig].Bytes()
 }
 
 // Candidates are all the ids that have a good signature, in the order of the header. The selection stays.
@@ -100,9 +101,12 @@ func (p *Presented) Candidates() iter.Seq[*ident.ID] {
 
 // Reset erases what the request has presented.
 func (p *Presented) Reset() {
-	clear(p.ids[:p.nIDs])
-	clear(p.sigs[:p.nSigs])
-	clear(p.proofs[:p.nIDs])
+	for i := range p.nIDs {
+		p.ids[i], p.proofs[i] = ident.ID{}, proof{}
+	}
+	for i := range p.nSigs {
+		p.sigs[i] = sign.Signature{}
+	}
 	p.nIDs, p.nSigs, p.at, p.ring = 0, 0, 0, nil
 }
 
@@ -121,7 +125,7 @@ func (p *Presented) selectFrom(i int) bool {
 		if p.proved(i) {
 			p.at = i
 			if p.ring != nil {
-				p.ring.Take(p.proofs[i].key, p.stripe)
+				p.ring.Take(int(p.proofs[i].key), p.stripe)
 			}
 			return true
 		}
@@ -137,9 +141,8 @@ func (p *Presented) proved(i int) bool {
 	f := &p.proofs[i]
 	if f.state == unproved {
 		f.state = unsigned
-		var ok bool
-		if f.sig, f.key, ok = p.ring.VerifyAny(&p.ids[i], p.sigs[:p.nSigs]); ok {
-			f.state = signed
+		if sig, key, ok := p.ring.VerifyAny(&p.ids[i], p.sigs[:p.nSigs]); ok {
+			*f = proof{signed, uint8(sig), uint32(key)}
 		}
 	}
 	return f.state == signed

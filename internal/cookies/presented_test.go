@@ -41,7 +41,7 @@ func (p *Presented) texts() (ids, sigs []string) {
 // readAll collects what h presents as sid, without selecting.
 func readAll(p *Presented, h *fasthttp.RequestHeader) {
 	p.begin(nil)
-	p.collect(h, []byte("sid"))
+	p.read(h, []byte("sid"))
 }
 
 // finds returns what of h is selected under the name sid, and its key's index; the zero ID if nothing is.

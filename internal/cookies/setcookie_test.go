@@ -71,7 +71,7 @@ func TestCookiesAreWrittenLikeThis(t *testing.T) {
 		{"its own MaxAge and Expires are the caller's business", Cookie{MaxAge: time.Hour, Expires: time.Now()}, false, 0, "", "; path=/; HttpOnly; SameSite=Lax"},
 	} {
 		c.cookie = c.cookie.WithDefaults()
-		if errs := c.cookie.Validate(true); errs != nil {
+		if errs := c.cookie.Validate(true, false); errs != nil {
 			t.Errorf("%s: got %v, want a valid Cookie", c.name, errs)
 		}
 		for i, w := range append(writersOf(c.cookie, ring), writersOf(c.cookie, nil)...) {
@@ -121,10 +121,14 @@ func TestCookiesReplaceThoseOfTheirName(t *testing.T) {
 
 // What was written is what is found and verified by the next request.
 func TestWrittenCookiesAreFoundAgain(t *testing.T) {
-	ring := sign.NewKeyring(sign.Keys(longKey), "koa.sid", false)
-	for _, text := range []string{"x", testIDText, id63, "!#$%&'()*+-./:<=>?@[]^_`{|}~"} {
-		id := testID(t, text)
-		c := Cookie{}.WithDefaults()
+	const octets = "!#$%&'()*+-./:<=>?@[]^_`{|}~"
+	for _, written := range []struct{ name, text string }{
+		{"koa.sid", "x"}, {"koa.sid", testIDText}, {"koa.sid", id63}, {"koa.sid", octets},
+		{"koss:test_sid", octets}, {"sess[id]", octets}, {"a, \"b\"\t%3b", octets}, {"s\u00efd", octets}, {"\u00ff\u0080", octets},
+	} {
+		ring := sign.NewKeyring(sign.Keys(longKey), written.name, false)
+		id := testID(t, written.text)
+		c := Cookie{Name: written.name}.WithDefaults()
 		var h fasthttp.ResponseHeader
 		w := NewWriter(&c, ring)
 		w.Write(&h, &c, &id, nil, false, time.Hour)
@@ -136,7 +140,7 @@ func TestWrittenCookiesAreFoundAgain(t *testing.T) {
 		var p Presented
 		ok := w.Find(&p, readHeader(t, false, cookieLine(strings.Join(sent, "; "))))
 		if !ok || *p.ID() != id {
-			t.Errorf("%d bytes: got %v, want the id that was written", len(id.Bytes()), ok)
+			t.Errorf("%d bytes as %q: got %v, want the id that was written", len(id.Bytes()), written.name, ok)
 		}
 	}
 }
@@ -148,6 +152,7 @@ func FuzzSetCookie(f *testing.F) {
 	f.Add("a\r\nSet-Cookie: b", "/;domain=x", "a.b; path=/", int64(1), uint8(2), uint8(3), false, true, true)
 	f.Add("sid", "/%3bdomain=evil.example", "x\r\n\r\nbody", int64(1), uint8(2), uint8(3), false, true, true)
 	f.Add("sid", "/a/../b", "..", int64(1), uint8(3), uint8(4), false, true, true)
+	f.Add("s\u00e9 \"ss[i%d]", "/", "", int64(1), uint8(0), uint8(0), false, false, false)
 	ring := sign.NewKeyring([]sign.Key{sign.SHA1Key("keys")}, "koa.sid", false)
 	id := testID(f, testIDText)
 	f.Fuzz(func(t *testing.T, name, path, domain string, maxAge int64, secure, sameSite uint8, partitioned, readable, tls bool) {
@@ -155,7 +160,7 @@ func FuzzSetCookie(f *testing.F) {
 			Name: name, Path: path, Domain: domain, MaxAge: time.Duration(maxAge), Secure: SecureMode(secure), SameSite: SameSite(sameSite),
 			Partitioned: partitioned, DangerouslyScriptReadable: readable,
 		}
-		if c.Validate(true) != nil {
+		if c.Validate(true, false) != nil && c.Validate(true, true) != nil {
 			return
 		}
 		for _, w := range writersOf(c, ring) {
@@ -174,7 +179,8 @@ func wantCookies(t *testing.T, w *Writer, c *Cookie, id *ident.ID, tls bool) {
 	if c.MaxAge > 0 {
 		age = fmt.Sprintf("; max-age=%d", (int64(c.MaxAge)+999_999_999)/1_000_000_000)
 	}
-	want := []string{c.Name + "=" + testIDText + age + attributes, c.Name + ".sig=" + string(w.keys.Sign(nil, id)) + age + attributes}
+	name := wireName(c.Name)
+	want := []string{name + "=" + testIDText + age + attributes, name + ".sig=" + string(w.keys.Sign(nil, id)) + age + attributes}
 	if got := setCookieLines(&h); !slices.Equal(got, want) {
 		t.Errorf("written:\n got %q,\nwant %q", got, want)
 	}
@@ -183,7 +189,7 @@ func wantCookies(t *testing.T, w *Writer, c *Cookie, id *ident.ID, tls bool) {
 	}
 	w.Expire(&h, c, tls)
 	const epoch = "; expires=Thu, 01 Jan 1970 00:00:00 GMT"
-	want = []string{c.Name + "=" + epoch + attributes, c.Name + ".sig=" + epoch + attributes}
+	want = []string{name + "=" + epoch + attributes, name + ".sig=" + epoch + attributes}
 	if got := setCookieLines(&h); !slices.Equal(got, want) {
 		t.Errorf("expired:\n got %q,\nwant %q", got, want)
 	}

@@ -20,7 +20,7 @@ const (
 	keepChanges = 64
 )
 
-// Limit sets how many bytes the changes may hold, in JSON. A write beyond that fails at once.
+// Limit bounds what may be written, in bytes of JSON. It holds until it is called again. Default: 16 MiB.
 func (d *Draft) Limit(bytes int) { d.changes.Limit = bytes }
 
 // Base returns the record that stands in the store, as far as the request knows; nil: none.
@@ -32,13 +32,22 @@ func (d *Draft) Rebase(r *record.Record) { d.base = r }
 // Get returns the JSON text of the value under key, in memory that nobody writes to.
 func (d *Draft) Get(key string) (raw string, ok bool) { return d.changes.Raw(d.base, key) }
 
-// Set writes value under key. If it cannot be encoded, or if key is reserved, the fault is kept with the key.
+// Reads reports whether there is a stored record whose values the session has.
+func (d *Draft) Reads() bool { return d.base != nil && !d.changes.Wiped() }
+
+// Set writes value under key. If that fails nothing is written, and the draft has a Fault until the same key is written
+// or deleted, or until Clear.
 func Set[T any](d *Draft, key string, value T) { _ = record.Set(&d.changes, key, value) }
 
 // Delete removes the value under key.
-func (d *Draft) Delete(key string) { _ = d.changes.Delete(d.base, key) }
+func (d *Draft) Delete(key string) {
+	if err := d.changes.Delete(d.base, key); err == nil && record.IsReserved(key) {
+		_ = d.changes.Fail(key, record.ErrReserved)
+	}
+}
 
-// Update runs f on the value under key and keeps it, to run again when the save meets another value.
+// Update runs f on the value under key and keeps it, to run again when the save meets another value. On top of a value
+// that this request wrote it is a plain write, since no other request can change that.
 func (d *Draft) Update(key string, f record.Updater) { _ = d.changes.Update(d.base, key, f) }
 
 // Clear removes every value, also those that other requests add until the save. The cookie options stay.
@@ -54,8 +63,8 @@ func (d *Draft) Taken(key, raw string, ok bool) (string, bool, error) {
 // writing.
 func (d *Draft) Keys() []string { return slices.Collect(d.changes.Keys(d.base)) }
 
-// Reads reports whether there is a stored record whose values the session has.
-func (d *Draft) Reads() bool { return d.base != nil && !d.changes.Wiped() }
+// Wiped reports whether every member of the base goes.
+func (d *Draft) Wiped() bool { return d.changes.Wiped() }
 
 // Dirty reports whether anything was written.
 func (d *Draft) Dirty() bool { return !d.changes.Empty() }
@@ -70,7 +79,7 @@ func (d *Draft) HoldsValue() bool { return d.changes.HoldsValue() }
 // whether what is left makes another record of the base. cookie is the JSON of the cookie options, nil to leave them.
 func (d *Draft) Settle(cookie []byte) (changed bool) {
 	d.changes.DropIdle(d.base)
-	return d.changes.Len() > 0 && !d.changes.Wiped() || d.changes.Alter(d.base, cookie)
+	return d.changes.Alter(d.base, cookie)
 }
 
 // Next makes the record to store on top of current. The error is [record.ErrTooLarge] above limit bytes, or that of an
@@ -82,8 +91,9 @@ func (d *Draft) Next(current *record.Record, h record.Header, limit int) (*recor
 // Drop forgets what was written and not stored. The base stays.
 func (d *Draft) Drop() { d.changes.Clear() }
 
-// Release makes d a new session again. Its buffers hold nothing of the old one.
-func (d *Draft) Release() {
-	d.base = nil
+// Empty makes d the zero Draft again, but for its Limit and for buffers that are not too large to keep. They hold nothing
+// of the session.
+func (d *Draft) Empty() {
 	d.changes.Release(keepBytes, keepChanges)
+	d.base = nil
 }

@@ -1,6 +1,7 @@
 package draft
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/fibersess/sess/internal/record"
@@ -20,19 +21,22 @@ type Span struct {
 
 // Terms are what a session's end follows from. Each is zero where it is not set.
 type Terms struct {
+	Life     time.Duration // of the session itself, see Session.Remember
 	TTL      time.Duration // of the Config, or of its function
 	Expires  time.Time     // of the session's own cookie options
 	MaxAge   time.Duration // of the session's cookie options
-	Lifetime time.Duration // counted from begin
-	Begin    int64         // of the session, in Unix milliseconds
+	Lifetime time.Duration // counted from Begin
+	Begin    int64         // of the session, or of its login, in Unix milliseconds
 }
 
-// Span resolves when a session of these terms ends that is saved at now. TTL beats Expires, that beats MaxAge, that beats
-// the default. Lifetime bounds them all.
+// Span resolves when a session of these terms ends that is saved at now. Life beats TTL, that beats Expires,
+// that beats MaxAge, that beats the default. Lifetime bounds them all.
 func (t Terms) Span(now time.Time) Span {
 	ms := now.UnixMilli()
 	ends := int64(0)
 	switch {
+	case t.Life > 0:
+		ends = ms + milliseconds(min(t.Life, MaxTTL))
 	case t.TTL != 0:
 		ends = ms + milliseconds(min(t.TTL, MaxTTL))
 	case !t.Expires.IsZero(): // It may be anything, also what no number of milliseconds holds.
@@ -77,7 +81,14 @@ func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 
 func Over(r *record.Record, now time.Time, lifetime time.Duration) bool {
 	ms := now.UnixMilli()
 	life := lifetime.Milliseconds()
-	return r.EndsMS() != 0 && r.EndsMS() <= ms || life > 0 && r.CreatedMS() != 0 && r.CreatedMS()+life <= ms
+	if r.EndsMS() != 0 && r.EndsMS() <= ms {
+		return true
+	}
+	if life <= 0 {
+		return false
+	}
+	begin := cmp.Or(r.LoginMS(), r.CreatedMS())
+	return begin != 0 && begin+life <= ms
 }
 
 // Due reports whether a session that ends at ends is to be moved to s: s is later, by at least the given part of its TTL.

@@ -31,8 +31,15 @@ import (
 	"github.com/fibersess/sess/internal/record"
 )
 
-// Build makes the record to store on top of now, and its TTL. If it returns now itself, nothing of it is to be stored.
-type Build func(now *record.Record) (next *record.Record, ttl time.Duration, err error)
+// Builder makes the record to store on top of now, and its TTL. If it returns now itself, nothing of it is to be stored.
+type Builder interface {
+	Build(now *record.Record) (next *record.Record, ttl time.Duration, err error)
+}
+
+// BuildFunc is a function as a [Builder].
+type BuildFunc func(now *record.Record) (next *record.Record, ttl time.Duration, err error)
+
+func (f BuildFunc) Build(now *record.Record) (*record.Record, time.Duration, error) { return f(now) }
 
 // Swap is the store's compare-and-swap: it returns what stands there, next if it was done.
 type Swap func(ctx context.Context, id *ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error)
@@ -70,12 +77,12 @@ func (q *Queue) Busy(id *ident.ID) bool {
 	return s.lines[*id] != nil
 }
 
-// Store stores what build makes of the record of id, last seen as seen (nil: none), in a group with all who compete for
+// Store stores what b makes of the record of id, last seen as seen (nil: none), in a group with all who compete for
 // the same id. It returns what stands there then, and whether another process was met. The error is [record.ErrConflict]
-// if ctx ended before build had its turn, [record.ErrNotFound] if there was a record and is none any more, build's own, or
+// if ctx ended before b had its turn, [record.ErrNotFound] if there was a record and is none any more, b's own, or
 // that of the swap.
-func (q *Queue) Store(ctx context.Context, id *ident.ID, seen *record.Record, build Build) (stands *record.Record, met bool, err error) {
-	m := &member{ctx: ctx, seen: seen, build: build, told: make(chan message, 1)}
+func (q *Queue) Store(ctx context.Context, id *ident.ID, seen *record.Record, b Builder) (stands *record.Record, met bool, err error) {
+	m := &member{ctx: ctx, seen: seen, builder: b, told: make(chan message, 1)}
 	l := q.join(id, m)
 	defer q.leave(l)
 	for {
@@ -155,13 +162,13 @@ type line struct {
 
 // member is a request in a line. met belongs to its goroutine, the rest to the line.
 type member struct {
-	ctx   context.Context
-	seen  *record.Record
-	build Build
-	told  chan message // room for one: a member is told one thing at a time
-	ready bool         // it is among built
-	gone  bool
-	met   bool // another process has written between
+	ctx     context.Context
+	seen    *record.Record
+	builder Builder
+	told    chan message // room for one: a member is told one thing at a time
+	ready   bool         // it is among built
+	gone    bool
+	met     bool // another process has written between
 }
 
 // message tells a member what to do: to build on record, to swap, or that it is done.
@@ -250,7 +257,7 @@ func (l *line) take(m *member, now *record.Record) {
 		}
 		l.next()
 	}()
-	next, ttl, err = m.build(now)
+	next, ttl, err = m.builder.Build(now)
 }
 
 // errAborted is the outcome of a member that is not there any more to hear of it.

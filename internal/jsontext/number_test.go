@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestNumberIsReadByEveryTypeThatHoldsItExactly(t *testing.T) {
@@ -122,14 +123,7 @@ func FuzzValue(f *testing.F) {
 	f.Add("", math.Float64bits(1e21), int64(1<<53+1), `-0.00e-5`)
 	f.Add("é", math.Float64bits(1<<60), int64(math.MinInt64), `123456789012345678901e-2`)
 	f.Fuzz(func(t *testing.T, s string, bits uint64, n int64, raw string) {
-		var likeJSON string
-		text := encode(t, s)
-		if err := json.Unmarshal([]byte(text), &likeJSON); err != nil {
-			t.Fatalf("%q: got %s, which encoding/json refuses: %v", s, text, err)
-		}
-		if got, ok := DecodeValue[string](text); !ok || got != likeJSON || got != string(AppendName(nil, s)) {
-			t.Fatalf("%q: got %q, %v, want %q", s, got, ok, likeJSON)
-		}
+		fuzzText(t, s)
 		if got, ok := DecodeValue[int64](encode(t, n)); !ok || got != n {
 			t.Fatalf("%d: got %d, %v", n, got, ok)
 		}
@@ -152,6 +146,28 @@ func FuzzValue(f *testing.F) {
 			fuzzForeign(t, strings.TrimSpace(raw))
 		}
 	})
+}
+
+func fuzzText(t *testing.T, s string) {
+	inside := map[string]any{"x": []any{s}}
+	text, err := AppendValue(nil, s)
+	_, nested := AppendValue(nil, inside)
+	if valid := utf8.ValidString(s); (err == nil) != valid || (nested == nil) != valid {
+		t.Fatalf("%q: got %v, in a map %v, want an error if it is not UTF-8, which is %v", s, err, nested, valid)
+	}
+	if err != nil {
+		return
+	}
+	var likeJSON string
+	if err := json.Unmarshal(text, &likeJSON); err != nil || likeJSON != s {
+		t.Fatalf("%q: got %s, which encoding/json reads as %q, %v", s, text, likeJSON, err)
+	}
+	if got, ok := DecodeValue[string](string(text)); !ok || got != s {
+		t.Fatalf("%q: got %q, %v, want it back", s, got, ok)
+	}
+	if got := TextSize(s); got != len(text) {
+		t.Fatalf("%q: got a size of %d, want %d", s, got, len(text))
+	}
 }
 
 func floatToBig(f float64) *big.Int {

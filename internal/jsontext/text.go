@@ -6,22 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// AppendText appends s as a JSON string with the escapes JavaScript's JSON.stringify makes and no others: quote,
-// backslash, controls. A byte that is not UTF-8 becomes U+FFFD, as with encoding/json.
+// AppendText appends s, which is UTF-8, as a JSON string with the escapes that JavaScript's JSON.stringify makes and no
+// others: quote, backslash, controls.
 func AppendText[S string | []byte](dst []byte, s S) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
 	done := 0 // s[:done] is written
-	for i := 0; i < len(s); {
+	for i := range len(s) {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' {
-			n, valid := runeAt(s, i)
-			if !valid {
-				dst = append(dst, s[done:i]...)
-				dst = utf8.AppendRune(dst, utf8.RuneError)
-				done = i + n
-			}
-			i += n
 			continue
 		}
 		dst = append(dst, s[done:i]...)
@@ -41,34 +34,10 @@ func AppendText[S string | []byte](dst []byte, s S) []byte {
 		default:
 			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		}
-		i++
-		done = i
+		done = i + 1
 	}
 	dst = append(dst, s[done:]...)
 	return append(dst, '"')
-}
-
-// AppendName appends key as the name that an object gives it: itself, with U+FFFD for each byte that is not UTF-8.
-func AppendName(dst []byte, key string) []byte {
-	for i := 0; i < len(key); {
-		n, valid := runeAt(key, i)
-		if valid {
-			dst = append(dst, key[i:i+n]...)
-		} else {
-			dst = utf8.AppendRune(dst, utf8.RuneError)
-		}
-		i += n
-	}
-	return dst
-}
-
-// runeAt returns the length of the UTF-8 sequence at s[i:], in bytes, and whether it is a valid one.
-func runeAt[S string | []byte](s S, i int) (n int, valid bool) {
-	if s[i] < utf8.RuneSelf {
-		return 1, true
-	}
-	r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
-	return n, r != utf8.RuneError || n > 1
 }
 
 // Unquoted returns what the inside of a valid JSON string stands for: text itself if it holds no escape.

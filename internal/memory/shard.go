@@ -11,11 +11,11 @@ import "sync"
 type shard struct {
 	mu       sync.Mutex
 	table    table
-	max      int    // entries; constant
-	hand     uint32 // the place the next sweep begins at
-	clock    uint64 // counts uses; an entry's used is the clock of its last use
-	watchers map[ident.ID]map[*watch]struct{}
-	_        [48]byte // shards fill 128 bytes: neighbours do not share a cache line
+	max      int                 // entries; constant
+	hand     uint32              // the place the next sweep begins at
+	clock    uint64              // counts uses; an entry's used is the clock of its last use
+	watchers map[ident.ID]*watch // the first of each id's
+	_        [48]byte            // shards fill 128 bytes: neighbours do not share a cache line
 }
 
 func (sh *shard) len() int {
@@ -96,7 +96,11 @@ func (sh *shard) put(i uint32, ok bool, hash uint32, id *ident.ID, next *record.
 
 // remove empties place i, to which its neighbour may then move.
 func (sh *shard) remove(i uint32, ev *events) {
-	sh.note(&sh.table.slots[i].entry.id, ev)
+	e := sh.table.slots[i].entry
+	sh.note(&e.id, ev)
+	if user := e.record.User(); user != "" {
+		ev.left = append(ev.left, left{user, record.UserEntry{ID: e.id, Login: e.record.LoginMS()}})
+	}
 	sh.table.remove(i)
 }
 
@@ -105,7 +109,7 @@ func (sh *shard) note(id *ident.ID, ev *events) {
 	if len(sh.watchers) == 0 {
 		return
 	}
-	for w := range sh.watchers[*id] {
+	for w := sh.watchers[*id]; w != nil; w = w.next {
 		ev.watches = append(ev.watches, w)
 	}
 }
@@ -153,25 +157,4 @@ func (sh *shard) evict(now int64, ev *events) {
 	}
 	ev.evicted = t.slots[victim].entry.id
 	sh.remove(victim, ev)
-}
-
-func (sh *shard) watch(w *watch) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if sh.watchers == nil {
-		sh.watchers = map[ident.ID]map[*watch]struct{}{}
-	}
-	if sh.watchers[w.id] == nil {
-		sh.watchers[w.id] = map[*watch]struct{}{}
-	}
-	sh.watchers[w.id][w] = struct{}{}
-}
-
-func (sh *shard) unwatch(w *watch) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	delete(sh.watchers[w.id], w)
-	if len(sh.watchers[w.id]) == 0 {
-		delete(sh.watchers, w.id)
-	}
 }

@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"hash/maphash"
-	"sync/atomic"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
@@ -16,6 +15,7 @@ type Store struct {
 	shift   uint         // the shard of a hash is hash >> shift
 	shards  []shard
 	onEvict func(ident.ID)
+	users   *users
 }
 
 // maxShards and minPerShard bound how a store is divided: enough shards that requests seldom wait for one another,
@@ -27,7 +27,7 @@ const (
 
 // New returns an empty store for at most maxSessions, which is positive. onEvict may be nil.
 func New(maxSessions int, onEvict func(ident.ID)) Store {
-	s := Store{seed: maphash.MakeSeed(), shift: 64, onEvict: onEvict}
+	s := Store{seed: maphash.MakeSeed(), shift: 64, onEvict: onEvict, users: &users{begin: time.Now()}}
 	n := 1
 	for n < maxShards && maxSessions/(2*n) >= minPerShard {
 		n *= 2
@@ -93,22 +93,6 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 	return current, err
 }
 
-// Watch calls changed, in a goroutine of its own, after each Set, Destroy and Swap that changed or renewed the session,
-// and after its eviction. It is also told when the store cleans an expired session up, which may be any time after the
-// end.
-func (s *Store) Watch(ctx context.Context, id ident.ID, changed func()) (stop func(), err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	sh, _ := s.locate(&id)
-	w := &watch{id: id, changed: changed}
-	sh.watch(w)
-	return func() {
-		w.stopped.Store(true)
-		sh.unwatch(w)
-	}, nil
-}
-
 // Len returns how many sessions the store holds, expired ones that were not yet cleaned up included.
 func (s *Store) Len() int {
 	n := 0
@@ -145,31 +129,11 @@ func newLifespan(now time.Time, ttl time.Duration) lifespan {
 type events struct {
 	evicted ident.ID // zero: none; a write evicts at most one
 	watches []*watch
+	left    []left // whose entries are to go
 }
 
-func (s *Store) announce(ev *events) {
-	if ev.watches != nil {
-		tell(ev.watches)
-	}
-	if s.onEvict != nil && !ev.evicted.IsZero() {
-		s.onEvict(ev.evicted)
-	}
-}
-
-// watch is one call of Watch.
-type watch struct {
-	id      ident.ID
-	changed func()
-	stopped atomic.Bool
-}
-
-// tell calls the watchers from a goroutine of its own: the writer may hold locks that they want.
-func tell(watches []*watch) {
-	go func() {
-		for _, w := range watches {
-			if !w.stopped.Load() {
-				w.changed()
-			}
-		}
-	}()
+// left is a session of a user that the store holds no more.
+type left struct {
+	user  string
+	entry record.UserEntry
 }

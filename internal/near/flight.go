@@ -1,25 +1,64 @@
 package near
 
 import (
+	"time"
+
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 )
 
-import "time"
-
-// Flight is one tracked read that is under way, for all who want its record. The shard's mutex guards its fields until
-// done is closed; then they do not change any more.
+// Flight is one read that is under way, for all who want its record. The shard's mutex guards its fields until done is
+// closed; then they do not change any more.
 type Flight struct {
 	id       ident.ID
-	begun    int64  // on the clock of nearCache.mono
-	lease    *Lease // of the connection it was sent on, nil before that
-	poisoned bool   // the record may be older than a write: it must not be kept, nor given to who came later
-	own      bool   // it was sent right behind a write of this node's, on the same connection
-	answered bool   // own: the reply has come
+	begun    int64  // on the clock of Cache.Mono
+	lease    *Lease // of the connection that the read was sent on; nil: not sent yet, or poisoned
+	answered bool   // the reply to the read has come
 	done     chan struct{}
 	rec      *record.Record
 	err      error
 }
+
+// event is what can happen to a session while a flight reads it or an entry holds it.
+//
+//	event      the flight                                         the entry
+//
+//	writing    poisoned: it may have read before the write        stays: the write is not acknowledged yet
+//	written    poisoned, as above                                 removed
+//	learned    poisoned: it may be older than what was learned    removed, unless it is what was learned
+//	reported   goes on if the report came before its reply,       removed
+//	           on its connection; else poisoned
+//	strayed    poisoned: nobody knows which connection's          stays: it has its own lease
+//	           reports would be of it
+//	expired    poisoned: too old for who asks now                 stays, as above
+type event uint8
+
+const (
+	writing  event = iota // this node is about to write
+	written               // this node has written, or may have
+	learned               // a read past the cache has brought a record
+	reported              // the server says that the session changed
+	strayed               // the read of the flight was sent on a second connection
+	expired               // the flight has been under way for MaxStale, or its lease is over
+)
+
+// happens carries an event out. It wants s.mu. l is the connection of a report, and json the record that was learned.
+func (c *Cache) happens(s *shard, id *ident.ID, what event, l *Lease, json string) {
+	if f := s.flights[*id]; f != nil && !(what == reported && f.awaits(l)) {
+		delete(s.flights, *id)
+		c.count.poisoned.Add(1)
+	}
+	switch what {
+	case writing, strayed, expired:
+		return
+	}
+	if e, _ := c.find(id); e != nil && !(what == learned && e.rec.JSON() == json) {
+		c.remove(s, e)
+	}
+}
+
+// awaits reports whether the reply to the read will come on the connection of l.
+func (f *Flight) awaits(l *Lease) bool { return f.lease == l && !f.answered }
 
 // Join returns the flight that reads id's record; first says that the caller must make it. A flight is joined only while
 // what it finds cannot be too old for who asks at now: the server may have answered when it had just begun.
@@ -33,29 +72,32 @@ func (c *Cache) Join(id ident.ID, now time.Time) (f *Flight, first bool) {
 			c.count.joined.Add(1)
 			return f, false
 		}
-		c.poison(s, f)
+		c.happens(s, &id, expired, nil, "")
 	}
 	c.count.misses.Add(1)
-	f = &Flight{id: id, begun: mono, done: make(chan struct{})}
-	s.flights[id] = f
-	return f, true
+	return c.fly(s, id, mono), true
 }
 
-// Begin returns a flight that reads id's record behind a write which the caller is about to send. Flights from before
-// the write are not kept any more.
+// Begin returns a flight that reads id's record behind a write which the caller is about to send.
 func (c *Cache) Begin(id ident.ID, now time.Time) *Flight {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.flights[id]; f != nil {
-		c.poison(s, f)
+	c.happens(s, &id, writing, nil, "")
+	return c.fly(s, id, c.Mono(now))
+}
+
+// fly wants s.mu.
+func (c *Cache) fly(s *shard, id ident.ID, mono int64) *Flight {
+	f := &Flight{id: id, begun: mono, done: make(chan struct{})}
+	if !c.Reports() {
+		f.lease = always
 	}
-	f := &Flight{id: id, begun: c.Mono(now), own: true, done: make(chan struct{})}
 	s.flights[id] = f
 	return f
 }
 
-// Sent notes on which connection a read of key goes. Two of them mean that the reply's is not known for sure.
+// Sent notes that a read of key is about to be sent on the connection of l.
 func (c *Cache) Sent(key string, l *Lease) {
 	id, ok := c.IDOf(key)
 	if !ok {
@@ -69,7 +111,7 @@ func (c *Cache) Sent(key string, l *Lease) {
 	case f.lease == nil:
 		f.lease = l
 	case f.lease != l:
-		c.poison(s, f)
+		c.happens(s, &id, strayed, nil, "")
 	}
 }
 
@@ -87,15 +129,27 @@ func (c *Cache) Answered(key string, l *Lease) {
 	}
 }
 
-// Land ends a flight: it keeps the record if nothing came in between and it says when it ends, and wakes who waits.
+// Vouched reports whether the connection that f was sent on has a lease that holds at now: the server was a master within
+// MaxStale.
+func (c *Cache) Vouched(f *Flight, now time.Time) bool {
+	s := c.shard(&f.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.lease != nil && f.lease.holds(c.Mono(now))
+}
+
+// Land ends a flight and wakes who waits for it. It keeps the record, unless the flight was poisoned or the record does not
+// say when its session ends.
 func (c *Cache) Land(f *Flight, r *record.Record, err error, now time.Time) (kept bool) {
 	s := c.shard(&f.id)
 	s.mu.Lock()
+	f.rec, f.err = r, err
 	if s.flights[f.id] == f {
 		delete(s.flights, f.id)
+	} else {
+		f.lease = nil // poisoned
 	}
-	f.rec, f.err = r, err
-	if err == nil && !f.poisoned && f.lease != nil && !c.closed.Load() {
+	if err == nil && f.lease != nil && !c.closed.Load() {
 		kept = c.keep(s, f, now)
 	}
 	s.mu.Unlock()
@@ -103,20 +157,9 @@ func (c *Cache) Land(f *Flight, r *record.Record, err error, now time.Time) (kep
 	return kept
 }
 
-// poison wants s.mu.
-func (c *Cache) poison(s *nearShard, f *Flight) {
-	f.poisoned = true
-	delete(s.flights, f.id)
-	c.count.poisoned.Add(1)
-}
-
 // Landed is closed when the flight has ended.
 func (f *Flight) Landed() <-chan struct{} { return f.done }
 
-// Result returns what a flight that has ended brought, and the lease of it: nil if no change would be reported.
-func (f *Flight) Result() (*record.Record, *Lease, error) {
-	if f.poisoned {
-		return f.rec, nil, f.err
-	}
-	return f.rec, f.lease, f.err
-}
+// Result returns what a flight that has ended brought, and the lease under which a change of it will be reported: nil if
+// none will.
+func (f *Flight) Result() (*record.Record, *Lease, error) { return f.rec, f.lease.reported(), f.err }

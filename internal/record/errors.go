@@ -16,6 +16,10 @@ var (
 	// ErrConflict: others changed the session again and again until the deadline; nothing was stored.
 	ErrConflict = errors.New("sess: conflict: the session kept changing until the deadline; nothing was stored")
 
+	// ErrLoginRefused: all sessions of the user were ended after the request of this login began, or the login is itself
+	// among the oldest above Config.MaxPerUser; there is no session.
+	ErrLoginRefused = errors.New("sess: login refused: the user's sessions were ended meanwhile; log in again")
+
 	// ErrReserved: the key belongs to the session layer.
 	ErrReserved = errors.New(`sess: reserved key: "cookie" and "$" belong to the session layer; choose another`)
 

@@ -16,6 +16,7 @@ import (
 type Header struct {
 	Created int64
 	Ends    int64
+	Life    int64 // milliseconds that the session is remembered for after each save, before any TTL; see Session.Remember
 	Known   int64 // when the record ends, where "$" must not say so because Koa moves the end; 0: as Ends says
 
 	User  string // 1 to 256 bytes of UTF-8, see [CheckUser]
@@ -33,7 +34,7 @@ type Header struct {
 
 // Header returns what the header of r says, without the record's end, which is decided anew whenever a record is made.
 func (r *Record) Header() Header {
-	if !r.is(userKnown | tombstone | grave | provisional) {
+	if !r.is(userKnown | tombstone | grave | provisional | remembered) {
 		return Header{Created: r.CreatedMS()}
 	}
 	h, _ := parseHeader(r.headerText())
@@ -80,6 +81,14 @@ func (r *Record) LoginMS() int64 {
 		return 0
 	}
 	return r.Header().Login
+}
+
+// LifeMS is how long the session is remembered after each save, in milliseconds, 0 if as long as any other.
+func (r *Record) LifeMS() int64 {
+	if !r.is(remembered) {
+		return 0
+	}
+	return r.Header().Life
 }
 
 // Live reports whether r is a session, which may be provisional: neither a tombstone nor a grave.
@@ -135,6 +144,19 @@ func CheckUser(user string) error {
 	return nil
 }
 
+// check returns an error if h has a text that no record can have.
+func (h *Header) check() error {
+	if h.User != "" {
+		if err := CheckUser(h.User); err != nil {
+			return err
+		}
+	}
+	if len(h.MAC) > maxMAC || !utf8.ValidString(h.MAC) {
+		return fmt.Errorf("sess: MAC: %d bytes; want at most %d of UTF-8", len(h.MAC), maxMAC)
+	}
+	return nil
+}
+
 // instant is a time of the header: Unix milliseconds, 0 for none.
 func instant(ms int64) time.Time {
 	if ms == 0 {
@@ -154,7 +176,7 @@ func (h *Header) until() int64 {
 // shape returns what a record of h is.
 func (h *Header) shape() shape {
 	return when(!h.Successor.IsZero(), tombstone) | when(h.ByLogin, byLogin) | when(h.Grave, grave) |
-		when(!h.From.IsZero(), provisional) | when(h.User != "", userKnown) | when(h.foreign, foreign)
+		when(!h.From.IsZero(), provisional) | when(h.Life != 0, remembered) | when(h.User != "", userKnown) | when(h.foreign, foreign)
 }
 
 // fault returns which rule h breaks, empty if none: what no record may say of itself.

@@ -26,7 +26,6 @@ var _ rueidis.CacheStore = (*link)(nil)
 type tracking struct {
 	cache   *near.Cache
 	watches *watches
-	hold    time.Duration // how long a heartbeat makes a lease hold: MaxStale
 	probe   atomic.Pointer[probe]
 	connect chan struct{} // holds a token after a connection was made, which has no lease before its first heartbeat
 }
@@ -78,9 +77,9 @@ func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 	switch {
 	case err != nil || sent == 0:
 	case server.role != roleMaster: // it was one before a failover: what it says now is somebody else's news
-		l.renew(l.lease.Load().Began()) // a replica has no lease to lose: that is no news
+		l.renew(!l.lease.Load().New()) // a replica has no lease to lose: that is no news
 	default:
-		l.lease.Load().Extend(sent + int64(l.hold))
+		l.cache.Prove(l.lease.Load(), sent)
 	}
 	return 0
 }
@@ -111,12 +110,11 @@ func (l *link) Delete(keys []rueidis.RedisMessage) {
 }
 
 func (l *link) invalidated(key string) {
-	l.cache.Pushed()
 	if p := l.probe.Load(); p != nil && p.key == key {
 		wake(p.seen)
 	}
 	if id, ok := l.cache.IDOf(key); ok {
-		l.cache.Reported(id, l.lease.Load())
+		l.cache.Report(id, l.lease.Load())
 		l.watches.changed(id)
 	}
 }
@@ -131,6 +129,6 @@ func (l *link) renew(news bool) {
 	l.lease.Swap(fresh).End()
 	if news {
 		l.cache.Flushed()
-		wake(l.watches.news)
+		wake(l.watches.lost)
 	}
 }

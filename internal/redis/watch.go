@@ -1,8 +1,8 @@
 package redis
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,217 +10,178 @@ import (
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/near"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/redis/rueidis"
 )
 
-// maxLooks is how many watched sessions are looked at in parallel, when a connection to the server is lost with the
-// watches on it.
-const maxLooks = 64
+const (
+	// maxBatch is how many watched sessions are looked at in one round trip.
+	maxBatch = 128
 
-// watches tells who waits for it that a session may have changed.
+	// looksPerSecond bounds how many reads all watches of a store send, so that a lost connection, after which every
+	// watched session must be read again, costs its server a tenth of a core for some seconds and not all of it at once:
+	// 100,000 sessions are read within 4 seconds.
+	looksPerSecond = 25_000
+
+	// pollsPerSecond is looksPerSecond where the server reports nothing, so that the reads never end.
+	pollsPerSecond = 10_000
+
+	// burst is how far the looks may run ahead of their rate.
+	burst = 10 * time.Millisecond
+)
+
+// watches tells who waits for it what the server keeps of a session, each time that may have changed.
 //
-// A server reports one change of a key and then forgets that it was read. So a watch is a loop: read the record, which
-// makes the server report the next change; wait until it does, or until the connection that was read on has lost its
-// lease; read again, and then tell. Whatever changed before that read is what is told of, and whatever changes after it
-// will be reported. A store without a near cache reads at an interval instead, and compares.
+// A server reports one change of a key and then forgets that it was read. So a session is looked at again and again: a look
+// reads the record, which makes the server report the next change; what was read is told; and when the server reports a
+// change, or the lease of the connection that was read on ends, the next look is due. What changes before a look is told
+// by that look, and what changes behind it makes the next one due: nothing is missed. A store to which the server reports
+// nothing looks at an interval, and tells what is new.
+//
+// Sessions that are due are looked at in turn, up to maxBatch in one round trip, by one goroutine for each lane. That is
+// also the only one that tells anybody anything.
 type watches struct {
-	look  func(ctx context.Context, id ident.ID) (*record.Record, *near.Lease, error)
-	mono  func(time.Time) int64
-	every time.Duration // between two checks of all watches
-	poll  bool          // the store hears nothing: compare
-	news  chan struct{} // holds a token when something is to be looked at
-	done  chan struct{} // closed with the store
+	look    func(ctx context.Context, ids []ident.ID, found []finding) (asked int)
+	failure func(error) error // what a caller of Watch is told of an error
+	done    chan struct{}     // closed with the store
+	lost    chan struct{}     // holds a token after a connection was lost
+	watched atomic.Int64      // how many sessions, so that a report costs nothing where there are none
+	run     sync.WaitGroup
+	pace    pace
 
-	start sync.Once
-	run   sync.WaitGroup
-	any   atomic.Int64 // how many are watched, so that an invalidation costs nothing where none are
+	mu      sync.Mutex
+	started bool
+	closed  bool
 
-	mu    sync.Mutex
-	byID  map[ident.ID]*redisWatch
-	looks int    // under way
-	round uint64 // counts the checks of all
-	more  bool   // the last one found more than maxLooks: it goes on as looks end
+	// What the first watch decides, when the store is connected.
+	arrange func() arrangement
+	arrangement
+	lanes []*lane
 }
 
-// redisWatch is one session that somebody waits for. The mutex of watches guards it.
-type redisWatch struct {
-	id       ident.ID
-	told     map[*watcher]struct{}
-	lease    *near.Lease    // of the connection that reports a change; nil: none does
-	last     *record.Record // what was there
-	round    uint64         // the check of all that looked at it last
-	stale    bool           // a change was reported
-	lost     bool           // the server could not be asked, and the watchers know
-	underWay bool           // it is being looked at
+// arrangement is how the sessions are watched.
+type arrangement struct {
+	clock *near.Cache   // on whose clock leases end; nil: the server reports nothing
+	every time.Duration // between two searches for sessions whose changes nobody reports
+	rate  int           // looks in a second
+	width int           // lanes
+	lane  func(*ident.ID) int
 }
 
-// watcher is one call of Watch.
-type watcher struct {
-	changed func()
-	stopped atomic.Bool
+// finding is what a look found: what Get returns, and the lease under which the server reports a change, nil if it does not.
+type finding struct {
+	r     *record.Record
+	err   error
+	lease *near.Lease
 }
 
 func newWatches(s *Store) *watches {
-	ws := &watches{
-		look:  s.look,
-		mono:  func(time.Time) int64 { return 0 },
-		every: s.MaxStale,
-		poll:  true,
-		news:  make(chan struct{}, 1),
-		done:  s.done,
-		byID:  make(map[ident.ID]*redisWatch),
+	return &watches{
+		look:    s.lookAll,
+		failure: func(err error) error { return s.failure(task{op: "watch"}, err) },
+		done:    s.done,
+		lost:    make(chan struct{}, 1),
+		arrange: s.arrange,
 	}
-	if s.cache != nil {
-		ws.mono, ws.every, ws.poll = s.cache.Mono, ws.every/4, false
-	}
-	return ws
 }
 
-// add watches id for w. The server reports changes once it returns without an error. The watch is there before the
-// read that starts the reports, so that none is missed.
-func (ws *watches) add(ctx context.Context, id ident.ID, w *watcher) (stop func(), err error) {
+// clusterLanes is how many lanes the sessions of a cluster have. A lane is a range of slots, so that nearly all of them are
+// of one master alone.
+const clusterLanes = 64
+
+// arrange returns how the sessions of a store are watched that is connected.
+func (s *Store) arrange() arrangement {
+	a := arrangement{every: s.MaxStale, rate: pollsPerSecond, width: 1, lane: func(*ident.ID) int { return 0 }}
+	if s.reports() {
+		a.clock, a.every, a.rate = s.cache, s.MaxStale/4, looksPerSecond
+	}
+	if s.client != nil && s.client.Mode() == rueidis.ClientModeCluster {
+		a.width = clusterLanes
+		a.lane = func(id *ident.ID) int { return int(keySlot(s.key(*id))) * clusterLanes / clusterSlots }
+	}
+	return a
+}
+
+// add watches id: see the root's Watcher.
+func (ws *watches) add(ctx context.Context, id ident.ID, seen func(*record.Record, error)) (stop func(), err error) {
 	if err := ctx.Err(); err != nil {
+		return nil, ws.failure(err)
+	}
+	if !ws.begin() {
+		return nil, ws.failure(record.ErrClosed)
+	}
+	l := ws.laneOf(&id)
+	first := make(chan error, 1)
+	g := &registration{seen: seen, first: first}
+	w := l.register(&id, g)
+	stop = func() { l.remove(w, g) }
+	select {
+	case err = <-first:
+	case <-ws.done:
+		err = ws.failure(record.ErrClosed)
+	case <-ctx.Done():
+		err = cmp.Or(l.reason(w), ws.failure(ctx.Err()))
+	}
+	if err != nil {
+		stop()
 		return nil, err
 	}
-	ws.start.Do(func() { ws.run.Go(ws.loop) })
-	sw := ws.register(id, w)
-	r, l, err := ws.look(ctx, id)
-	if unseen(err) {
-		ws.remove(id, w)
-		return nil, err
-	}
+	return stop, nil
+}
+
+// begin starts the goroutines with the first watch. It reports whether the store is open.
+func (ws *watches) begin() bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if !sw.underWay {
-		// What the others have missed until now this look has seen: they must hear of it before it is taken for old.
-		missed := len(sw.told) > 1 && (sw.lost || !record.Equal(r, sw.last) || !ws.poll && sw.lease.Blind(ws.mono(time.Now())))
-		sw.lease, sw.last = l, r
-		if missed || l == nil && !ws.poll { // or it changed during the look
-			sw.stale = true
-			wake(ws.news)
+	if !ws.started && !ws.closed {
+		ws.started = true
+		ws.arrangement = ws.arrange()
+		for range ws.width {
+			ws.lanes = append(ws.lanes, newLane(ws))
+		}
+		ws.run.Go(ws.search)
+		for _, l := range ws.lanes {
+			ws.run.Go(l.work)
 		}
 	}
-	return func() { ws.remove(id, w) }, nil
+	return !ws.closed
 }
 
-func (ws *watches) register(id ident.ID, w *watcher) *redisWatch {
+// close tells everybody that the store is closed, which done has told the goroutines.
+func (ws *watches) close() {
 	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	sw := ws.byID[id]
-	if sw == nil {
-		sw = &redisWatch{id: id, told: make(map[*watcher]struct{})}
-		ws.byID[id] = sw
-		ws.any.Add(1)
-	}
-	sw.told[w] = struct{}{}
-	return sw
-}
-
-// unseen reports whether err says that the server could not be asked.
-func unseen(err error) bool {
-	return err != nil && !errors.Is(err, record.ErrNotFound) && !errors.Is(err, record.ErrCorrupt)
-}
-
-func (ws *watches) remove(id ident.ID, w *watcher) {
-	w.stopped.Store(true)
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	sw := ws.byID[id]
-	if sw == nil {
-		return
-	}
-	delete(sw.told, w)
-	if len(sw.told) == 0 {
-		delete(ws.byID, id)
-		ws.any.Add(-1)
+	ws.closed = true
+	ws.mu.Unlock()
+	ws.run.Wait()
+	for _, l := range ws.lanes {
+		l.close()
 	}
 }
 
 // changed hears from the server that id's record changed.
 func (ws *watches) changed(id ident.ID) {
-	if ws.any.Load() == 0 {
-		return
-	}
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if sw := ws.byID[id]; sw != nil {
-		sw.stale = true
-		wake(ws.news)
+	if ws.watched.Load() != 0 {
+		ws.laneOf(&id).changed(&id)
 	}
 }
 
-// loop looks at watches that need it until the store is closed.
-func (ws *watches) loop() {
+func (ws *watches) laneOf(id *ident.ID) *lane { return ws.lanes[ws.lane(id)] }
+
+// search makes those sessions due whose changes nobody reports, until the store is closed.
+func (ws *watches) search() {
 	tick := time.NewTicker(ws.every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ws.done:
 			return
-		case <-ws.news:
-			ws.check(false)
+		case <-ws.lost:
+			for _, l := range ws.lanes {
+				l.search(false)
+			}
 		case <-tick.C:
-			ws.check(true)
-		}
-	}
-}
-
-// check starts a look at each watch that a change was reported of. When all is set it also looks at those that no
-// connection reports for; when polling, that is all of them.
-func (ws *watches) check(all bool) {
-	now := ws.mono(time.Now())
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if all && !ws.more {
-		ws.round++
-		ws.more = true
-	}
-	for _, sw := range ws.byID {
-		blind := ws.more && sw.round != ws.round && sw.lease.Blind(now)
-		if sw.underWay || !(sw.stale || blind) {
-			continue
-		}
-		if ws.looks == maxLooks {
-			return // the end of a look wakes the loop
-		}
-		ws.looks++
-		sw.underWay, sw.round = true, ws.round
-		tell := sw.stale || blind && !ws.poll && !sw.lost
-		sw.stale = false
-		ws.run.Go(func() { ws.lookAt(sw, tell) })
-	}
-	ws.more = false
-}
-
-// lookAt looks at one watch and tells the watchers if tell is set or something is new.
-func (ws *watches) lookAt(sw *redisWatch, tell bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), opTimeout)
-	defer cancel()
-	r, l, err := ws.look(ctx, sw.id)
-
-	ws.mu.Lock()
-	if unseen(err) {
-		tell = tell || !sw.lost
-		sw.lost, sw.lease = true, nil
-	} else {
-		tell = tell || sw.lost || ws.poll && !record.Equal(r, sw.last)
-		sw.lost, sw.lease, sw.last = false, l, r
-		sw.stale = sw.stale || l == nil && !ws.poll // it changed during the look
-	}
-	sw.underWay = false
-	ws.looks--
-	told := make([]*watcher, 0, len(sw.told))
-	for w := range sw.told {
-		told = append(told, w)
-	}
-	ws.mu.Unlock()
-
-	wake(ws.news) // for what could not be looked at because of maxLooks, or changed meanwhile
-	if !tell {
-		return
-	}
-	for _, w := range told {
-		if !w.stopped.Load() {
-			w.changed()
+			for _, l := range ws.lanes {
+				l.search(true)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fibersess/sess/internal/ident"
 )
@@ -23,7 +24,7 @@ type Keyring struct {
 // its beginning keeps the same keys under the same indices. Only what it remembers changes; it is safe for concurrent use.
 type Ring struct {
 	keys     []*signingKey // not empty
-	verified verifiedTable
+	verified *verified
 }
 
 // NewKeyring returns a ring of keys, which have passed [ValidateKeys], for the cookie called name.
@@ -39,7 +40,7 @@ func (k *Keyring) SetKeys(keys []Key) {
 	k.set.Lock()
 	defer k.set.Unlock()
 	old := k.ring.Load()
-	next := &Ring{keys: make([]*signingKey, len(keys))}
+	next := &Ring{keys: make([]*signingKey, len(keys)), verified: newVerified()}
 	for i, key := range keys {
 		next.keys[i] = old.keyLike(key, k.koa)
 		if next.keys[i] == nil {
@@ -91,11 +92,8 @@ type Signature struct {
 	b [MaxSignatureLen]byte
 }
 
-// Set makes s the text, which is of a signature's length.
-func (s *Signature) Set(text []byte) {
-	s.n = uint8(copy(s.b[:], text))
-	clear(s.b[s.n:]) // Signatures are compared whole.
-}
+// Set makes s, which is zero, the text, which is of a signature's length.
+func (s *Signature) Set(text []byte) { s.n = uint8(copy(s.b[:], text)) }
 
 // Bytes returns the text as a view of s.
 func (s *Signature) Bytes() []byte { return s.b[:s.n] }
@@ -126,8 +124,7 @@ func (r *Ring) VerifyAny(id *ident.ID, sigs []Signature) (sig, key int, ok bool)
 	}
 	for key, k := range r.keys {
 		if sig, ok = k.verify(id, sigs); ok {
-			p := makePair(id, sigs[sig].Bytes())
-			r.verified.offer(&p, key)
+			r.verified.add(r.verified.marker.mark(id, sigs[sig].Bytes()), key, time.Now())
 			return sig, key, true
 		}
 	}
@@ -136,8 +133,7 @@ func (r *Ring) VerifyAny(id *ident.ID, sigs []Signature) (sig, key int, ok bool)
 
 // Recall is Verify for what is remembered: false says nothing. sig is of a signature's length, id may be any text.
 func (r *Ring) Recall(id *ident.ID, sig []byte) (key int, ok bool) {
-	p := makePair(id, sig)
-	return r.verified.find(&p)
+	return r.verified.find(r.verified.marker.mark(id, sig))
 }
 
 // Take counts that an id was taken because of a signature of the key. Calls that seldom run at once use one stripe,

@@ -1,139 +1,164 @@
 package sign
 
 import (
-	"encoding/binary"
-	"math/rand/v2"
+	"sync"
 	"sync/atomic"
-
-	"github.com/fibersess/sess/internal/ident"
+	"time"
 )
 
-// verifiedTable remembers pairs of id and signature that a keyring has verified, so that the next request of a
-// session pays for a comparison and not for a hash. It is a cache of a pure function: a signature that was right once
-// is right for as long as the keyring lives, so nothing is ever invalidated.
+// verified remembers which pairs of id and signature a ring has verified, so that the next request of a session pays for
+// a look-up and not for an HMAC. It keeps the mark of a pair, which are 128 bits that a [marker] makes of it:
 //
-// Slots are two and two. A new pair takes its own slot, and the pair that was there takes the other one: so two sessions
-// that meet do not push each other out all the time, and what has ended goes. Where the slot is taken only one offer in
-// four is accepted: with far more sessions than slots writing costs as much as the hash that a find would have saved, and
-// those that come often are in all the same.
+//	        63          58 57             45 44   32 31       7 6           1   0
+//	word a | part          | rest of mark  | bucket | of mark  | key index+1 | used |
+//	word b | mark                                                                   |
 //
-// It gives away nothing. Only verified pairs get in, so whatever is found is right. A slot is compared with what is
-// presented in full and without an early end, so the time of a miss does not depend on what the slots hold. Who owns
-// sessions whose signatures fall into another's slots can push that one out, which costs it one hash.
+//	part    one of 64, each with a lock of its own, which grows on its own
+//	bucket  of the part: eight slots, in two neighbouring cache lines
+//	slot    words a and b; zeros: free
 //
-// The zero table is empty and ready. It is safe for concurrent use: readers take no lock and write nothing that other
-// processors would have to fetch.
-type verifiedTable struct {
-	slots atomic.Pointer[[verifiedSlots]verifiedSlot]
+// Only what was verified gets in, so a mark that is found is right unless two pairs have the same one, and nobody who does
+// not know the marker's secret can look for such pairs. Readers take no lock: a reader that meets a slot while it is written
+// sees word a of one pair and word b of another, and each of them alone is a hash that no third pair has.
+//
+// A part doubles when half of its slots are taken, up to 512 KiB: 32 MiB in all are room for a million sessions. Once in
+// forgetAfter it forgets what was not used meanwhile and takes the size that fits the rest, so that it does not hold the
+// sessions of a year.
+//
+// It is safe for concurrent use. A reader writes to a slot only when the slot is used for the first time since the part
+// last forgot.
+type verified struct {
+	marker marker
+	parts  [64]part
 }
+
+// The bits of word a that are no part of the mark.
+const (
+	usedBit  = 1
+	keyShift = 1
+	maxKey   = 1<<6 - 2 // the last index of a key whose pairs are remembered
+	markBits = ^uint64(1<<7 - 1)
+)
 
 const (
-	verifiedBits  = 13
-	verifiedSlots = 1 << verifiedBits // 8,192 of 128 bytes: 1 MiB, taken when the first signature is verified
+	minBuckets  = 8       // of a part: 1 KiB
+	maxBuckets  = 1 << 12 // of a part: 512 KiB
+	forgetAfter = time.Hour
 )
 
-// verifiedSlot holds a pair and the index of its key. seq guards them: it is odd while they are being written, and a
-// reader that finds it changed has read nothing. All words are atomic, which costs readers nothing on the usual
-// processors and keeps the race detector able to check the rest.
-type verifiedSlot struct {
-	seq   atomic.Uint64
-	meta  atomic.Uint64 // the pair's lengths in the low 16 bits, index of the key above
-	words [pairWords]atomic.Uint64
+type part struct {
+	mu      sync.Mutex               // held by writers
+	buckets atomic.Pointer[[]bucket] // a power of two of them
+	taken   int                      // slots
+	swept   time.Time                // when the part last forgot
+	_       [16]byte                 // A part fills a cache line.
 }
 
-// pair is an id and its signature, read in words of eight bytes: eight of the id, then six of the signature. The last
-// word of each overlaps the one before, because neither fills a whole number of words. An id is zeros behind its end.
-type pair struct {
-	words   [pairWords]uint64
-	lengths uint64 // of the id and, above it, of the signature, in 8 bits each; never 0
+type bucket [8]slot
+
+type slot struct{ a, b atomic.Uint64 }
+
+// newVerified returns an empty memory with a secret of its own.
+func newVerified() *verified {
+	v := &verified{marker: newMarker()}
+	none := make([]bucket, 1)
+	for i := range v.parts {
+		v.parts[i].buckets.Store(&none)
+	}
+	return v
 }
 
-const (
-	pairWords = idWords + sigWords
-	idWords   = 8
-	sigWords  = 6
-)
-
-// makePair returns the pair of id and sig, which is of a signature's length.
-func makePair(id *ident.ID, sig []byte) (p pair) {
-	for i := range idWords - 1 {
-		p.words[i] = binary.LittleEndian.Uint64(id.Whole()[8*i:])
+// find reports whether the pair of mark m was verified, and the index of the key that signed it.
+func (v *verified) find(m mark) (key int, ok bool) {
+	b := m.bucket(*v.part(m).buckets.Load())
+	for i := range b {
+		s := &b[i]
+		a := s.a.Load()
+		if (a^m.a)&markBits != 0 || s.b.Load() != m.b || a&^markBits == 0 {
+			continue
+		}
+		if a&usedBit == 0 {
+			s.a.CompareAndSwap(a, a|usedBit) // If it fails, somebody else has written to the slot, which is as good.
+		}
+		return int(a&^markBits>>keyShift) - 1, true
 	}
-	p.words[idWords-1] = binary.LittleEndian.Uint64(id.Whole()[ident.MaxIDLen-8:])
-
-	full := len(sig) / 8
-	for i := range full {
-		p.words[idWords+i] = binary.LittleEndian.Uint64(sig[8*i:])
-	}
-	p.words[idWords+full] = binary.LittleEndian.Uint64(sig[len(sig)-8:])
-	p.lengths = uint64(len(sig))<<8 | uint64(len(id.Bytes()))
-	return p
+	return 0, false
 }
 
-// slot returns the index of the slot that p may be in. It comes from four characters of the signature, 24 bits that
-// nobody without the key can choose, multiplied (Fibonacci hashing) because base64 leaves a byte's high bits alike.
-func (p *pair) slot() uint32 {
-	return uint32(p.words[idWords]) * 0x9E3779B1 >> (32 - verifiedBits)
-}
-
-// find reports whether p was verified, and by the key of which index.
-func (t *verifiedTable) find(p *pair) (index int, ok bool) {
-	slots := t.slots.Load()
-	if slots == nil {
-		return 0, false
-	}
-	at := p.slot()
-	if index, ok = slots[at].find(p); !ok {
-		index, ok = slots[at^1].find(p)
-	}
-	return index, ok
-}
-
-func (s *verifiedSlot) find(p *pair) (index int, ok bool) {
-	seq, meta := s.seq.Load(), s.meta.Load()
-	differ := meta&0xffff ^ p.lengths
-	for i := range p.words {
-		differ |= s.words[i].Load() ^ p.words[i]
-	}
-	return int(meta >> 16), differ == 0 && seq&1 == 0 && s.seq.Load() == seq
-}
-
-// offer is add, every time if the pair's slot is free and one time in four if it is not.
-func (t *verifiedTable) offer(p *pair, index int) {
-	if slots := t.slots.Load(); slots == nil || slots[p.slot()].meta.Load() == 0 || rand.Uint32()%4 == 0 {
-		t.add(p, index)
-	}
-}
-
-// add remembers that the key of index verified p. If another pair is being written to the slot it does nothing.
-func (t *verifiedTable) add(p *pair, index int) {
-	slots := t.slots.Load()
-	if slots == nil {
-		t.slots.CompareAndSwap(nil, new([verifiedSlots]verifiedSlot))
-		slots = t.slots.Load()
-	}
-	own, other := &slots[p.slot()], &slots[p.slot()^1]
-	if !own.begin() {
+// add remembers that the key of the given index has signed the pair of mark m.
+func (v *verified) add(m mark, key int, now time.Time) {
+	if key > maxKey {
 		return
 	}
-	defer own.end()
-	if own.meta.Load() != 0 && other.begin() {
-		other.meta.Store(own.meta.Load())
-		for i := range own.words {
-			other.words[i].Store(own.words[i].Load())
+	p := v.part(m)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch buckets := *p.buckets.Load(); {
+	case now.Sub(p.swept) >= forgetAfter:
+		p.swept = now
+		p.rebuild(true)
+	case 2*p.taken >= len(bucket{})*len(buckets) && len(buckets) < maxBuckets:
+		p.rebuild(false)
+	}
+	p.put(*p.buckets.Load(), m.a&markBits|uint64(key+1)<<keyShift|usedBit, m.b)
+}
+
+func (v *verified) part(m mark) *part { return &v.parts[m.a>>58] }
+
+func (m mark) bucket(buckets []bucket) *bucket { return &buckets[int(m.a>>32)&(len(buckets)-1)] }
+
+// put writes two words into their bucket: into the slot that has them already, else a free one, else one that was not used
+// since the part last forgot, else any.
+func (p *part) put(buckets []bucket, a, b uint64) {
+	bucket := mark{a, b}.bucket(buckets)
+	to, worth := &bucket[b%uint64(len(bucket))], 0
+	for i := range bucket {
+		s := &bucket[i]
+		switch had := s.a.Load(); {
+		case (had^a)&markBits == 0 && s.b.Load() == b:
+			to, worth = s, 3
+		case had == 0 && worth < 2:
+			to, worth = s, 2
+		case had&usedBit == 0 && worth < 1:
+			to, worth = s, 1
 		}
-		other.end()
 	}
-	own.meta.Store(uint64(index)<<16 | p.lengths)
-	for i := range p.words {
-		own.words[i].Store(p.words[i])
+	if to.a.Load() == 0 {
+		p.taken++
 	}
+	to.b.Store(b)
+	to.a.Store(a)
 }
 
-// begin makes the caller the one who writes to s, until end, unless somebody is.
-func (s *verifiedSlot) begin() bool {
-	seq := s.seq.Load()
-	return seq&1 == 0 && s.seq.CompareAndSwap(seq, seq+1)
+// rebuild lays the slots out anew, so that a quarter of them is taken, where the largest size allows. It can forget what was
+// not used since it forgot the last time.
+func (p *part) rebuild(forget bool) {
+	old := *p.buckets.Load()
+	n := 0
+	each(old, forget, func(a, b uint64) { n++ })
+	size := minBuckets
+	for size < maxBuckets && len(bucket{})*size < 4*n {
+		size *= 2
+	}
+	buckets := make([]bucket, size)
+	p.taken = 0
+	each(old, forget, func(a, b uint64) {
+		if forget {
+			a &^= usedBit
+		}
+		p.put(buckets, a, b)
+	})
+	p.buckets.Store(&buckets)
 }
 
-func (s *verifiedSlot) end() { s.seq.Add(1) }
+// each calls f with the words of all slots that are taken, or of those that are marked as used.
+func each(buckets []bucket, used bool, f func(a, b uint64)) {
+	for i := range buckets {
+		for j := range buckets[i] {
+			s := &buckets[i][j]
+			if a := s.a.Load(); a&usedBit != 0 || a != 0 && !used {
+				f(a, s.b.Load())
+			}
+		}
+	}
+}

@@ -1,115 +1,148 @@
 package sign
 
 import (
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/fibersess/sess/internal/ident"
 )
 
-// collidingPair returns pairs that share a slot and differ everywhere else.
-func collidingPair(n int) pair {
-	id, _ := ident.ParseID(strings.Repeat(string(rune('A'+n)), 32))
-	return makePair(&id, []byte("same"+strings.Repeat(string(rune('A'+n)), MaxSignatureLen-4)))
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+// testMark returns the mark of number n, the same each time. Marks of one neighbourhood share a bucket, however large.
+func testMark(neighbourhood, n uint64) mark {
+	r := rand.New(rand.NewPCG(neighbourhood, 0))
+	place := r.Uint64()
+	r = rand.New(rand.NewPCG(neighbourhood, n+1))
+	return mark{place&^0xffff_ff80 | r.Uint64()&0xffff_ff80, r.Uint64()}
 }
 
-func TestOnlyVerifiedPairsAreFound(t *testing.T) {
-	var table verifiedTable
-	a, b := collidingPair(0), collidingPair(1)
-	if _, ok := table.find(&a); ok {
-		t.Error("in an empty table: got found, want none")
+func randomMark() mark { return mark{rand.Uint64(), rand.Uint64()} }
+
+func wantKey(t *testing.T, v *verified, what string, m mark, want int) {
+	t.Helper()
+	if key, ok := v.find(m); !ok || key != want {
+		t.Errorf("%s: got %d, %v, want %d, true", what, key, ok, want)
 	}
-	table.add(&a, 3)
-	if index, ok := table.find(&a); !ok || index != 3 {
-		t.Errorf("after add: got %d, %v, want 3, true", index, ok)
+}
+
+func wantNone(t *testing.T, v *verified, what string, m mark) {
+	t.Helper()
+	if key, ok := v.find(m); ok {
+		t.Errorf("%s: got key %d, want none", what, key)
 	}
-	if _, ok := table.find(&b); ok {
-		t.Error("another pair of the same slot: got found, want none")
+}
+
+func TestOnlyMarksOfVerifiedPairsAreFound(t *testing.T) {
+	v := newVerified()
+	a, b := testMark(0, 0), testMark(0, 1)
+	wantNone(t, v, "in an empty memory", a)
+	wantNone(t, v, "zeros in an empty memory", mark{})
+	v.add(a, 3, noon)
+	wantKey(t, v, "after add", a, 3)
+	wantNone(t, v, "another mark of the same bucket", b)
+	for bit := range 64 {
+		if 1<<bit&markBits != 0 {
+			wantNone(t, v, "a bit of word a flipped", mark{a.a ^ 1<<bit, a.b})
+		}
+		wantNone(t, v, "a bit of word b flipped", mark{a.a, a.b ^ 1<<bit})
 	}
-	for word := range a.words {
-		for bit := range 64 {
-			near := a
-			near.words[word] ^= 1 << bit
-			if _, ok := table.find(&near); ok {
-				t.Errorf("bit %d of word %d flipped: got found, want none", bit, word)
-			}
+	v.add(b, 0, noon)
+	wantKey(t, v, "beside another", a, 3)
+	wantKey(t, v, "the other", b, 0)
+	wantNone(t, v, "word a of one, word b of the other", mark{a.a, b.b})
+	v.add(a, 1, noon)
+	wantKey(t, v, "verified by another key", a, 1)
+}
+
+func TestEveryKeyIsRememberedOrVerifiedAnew(t *testing.T) {
+	v := newVerified()
+	for key := range maxKey + 1 {
+		m := randomMark()
+		v.add(m, key, noon)
+		wantKey(t, v, "key", m, key)
+	}
+	late := randomMark()
+	v.add(late, maxKey+1, noon)
+	wantNone(t, v, "a key that has no room in a slot", late)
+
+	var secrets []string
+	for i := range maxKey + 5 {
+		secrets = append(secrets, strings.Repeat(string(rune('A'+i)), 20))
+	}
+	ring, id := NewKeyring(Keys(secrets...), "koa.sid", false), testID(t, testIDText)
+	last := len(secrets) - 1
+	sig := ring.Ring().keys[last].sign(nil, &id)
+	for range 2 {
+		if key, ok := ring.Verify(&id, sig); !ok || key != last {
+			t.Errorf("the last of %d keys: got %d, %v, want %d, true", len(secrets), key, ok, last)
 		}
 	}
-	table.add(&b, 1)
-	if index, ok := table.find(&b); !ok || index != 1 {
-		t.Errorf("after b took the slot: got %d, %v, want 1, true", index, ok)
-	}
-	if index, ok := table.find(&a); !ok || index != 3 {
-		t.Errorf("a, after it moved to the other slot: got %d, %v, want 3, true", index, ok)
-	}
-	c := collidingPair(2)
-	table.add(&c, 0)
-	if _, ok := table.find(&b); !ok {
-		t.Error("b, after it moved to the other slot: got none, want found")
-	}
-	if _, ok := table.find(&a); ok {
-		t.Error("what c pushed out: got found, want none")
-	}
 }
 
-func TestOneOfferInFourIsAcceptedWhereTheSlotIsTaken(t *testing.T) {
-	var table verifiedTable
-	a, b := collidingPair(0), collidingPair(1)
-	table.offer(&a, 0)
-	if _, ok := table.find(&a); !ok {
-		t.Fatal("an offer to a free slot: got refused, want accepted")
+func TestInAFullBucketTheOneThatWasNotUsedGoes(t *testing.T) {
+	v := newVerified()
+	for n := range uint64(len(bucket{})) {
+		v.add(testMark(0, n), 0, noon)
 	}
-	const offers = 4000
-	accepted := 0
-	for range offers {
-		table.offer(&b, 1)
-		if _, ok := table.find(&b); ok {
-			accepted++
-			table.add(&a, 0)
-			table.add(&a, 0) // and b is out
+	later := noon.Add(forgetAfter) // Now the part asks who is used, and forgets nobody yet.
+	v.add(testMark(1, 0), 0, later)
+	p := v.part(testMark(0, 0))
+	if v.part(testMark(1, 0)) != p {
+		p.rebuild(true)
+	}
+	for n := range uint64(len(bucket{})) {
+		if n != 2 {
+			wantKey(t, v, "before the bucket overflows", testMark(0, n), 0)
 		}
 	}
-	if accepted < offers/5 || accepted > offers/3 { // 1,000, with a standard deviation of 27
-		t.Errorf("offers to a taken slot: got %d of %d accepted, want one in four", accepted, offers)
+	p.put(*p.buckets.Load(), testMark(0, 9).a&markBits|1<<keyShift|usedBit, testMark(0, 9).b)
+	for n := range uint64(len(bucket{})) {
+		if n != 2 {
+			wantKey(t, v, "used", testMark(0, n), 0)
+		}
 	}
+	wantKey(t, v, "the new one", testMark(0, 9), 0)
+	wantNone(t, v, "the one that was not used", testMark(0, 2))
 }
 
-func TestAPairThatIsBeingWrittenIsNotFound(t *testing.T) {
-	var table verifiedTable
-	p, other := collidingPair(0), collidingPair(1)
-	table.add(&p, 1)
-	seq := &table.slots.Load()[p.slot()].seq
-	seq.Add(1) // a writer has begun
-	if _, ok := table.find(&p); ok {
-		t.Error("while a writer is at work: got found, want none")
+func TestWhatIsNotUsedForAnHourOrTwoIsForgotten(t *testing.T) {
+	v := newVerified()
+	used, unused := testMark(0, 0), testMark(0, 1)
+	v.add(used, 0, noon)
+	v.add(unused, 0, noon)
+	for hour := range time.Duration(4) {
+		v.add(testMark(0, 2), 0, noon.Add(hour*forgetAfter))
+		wantKey(t, v, "used every hour", used, 0)
+		if hour >= 2 {
+			wantNone(t, v, "not used for more than an hour", unused)
+		}
 	}
-	table.add(&other, 2)
-	seq.Add(1)
-	if index, ok := table.find(&p); !ok || index != 1 {
-		t.Errorf("a second writer has met the first: got %d, %v, want 1, true: it must keep out", index, ok)
-	}
+	v.add(testMark(0, 2), 0, noon.Add(3*forgetAfter+time.Minute))
+	wantKey(t, v, "used less than an hour ago", used, 0)
 }
 
-func TestPairsOfOneSlotAreNeverMixedUp(t *testing.T) {
-	var table verifiedTable
-	const pairs, rounds = 4, 20_000
+func TestMarksOfOneBucketAreNeverMixedUp(t *testing.T) {
+	v := newVerified()
+	const goroutines, rounds = 6, 5_000
 	start := make(chan struct{})
 	var wg sync.WaitGroup
-	for n := range pairs {
-		mine := collidingPair(n)
-		mixed, other := mine, collidingPair((n+1)%pairs) // half and half: what a torn read would find
-		copy(mixed.words[pairWords/2:], other.words[pairWords/2:])
+	for n := range uint64(goroutines) {
+		mine, other := testMark(0, n), testMark(0, (n+1)%goroutines)
+		mixed := mark{mine.a, other.b} // what a reader may see while a slot is written to
 		wg.Go(func() {
 			<-start
-			for range rounds {
-				table.add(&mine, n)
-				if index, ok := table.find(&mine); ok && index != n {
-					t.Errorf("pair %d: got index %d, want %d", n, index, n)
+			for i := range rounds {
+				v.add(mine, int(n), noon.Add(time.Duration(i)*time.Minute))
+				if key, ok := v.find(mine); ok && key != int(n) {
+					t.Errorf("mark %d: got key %d, want %d", n, key, n)
 					return
 				}
-				if _, ok := table.find(&mixed); ok {
-					t.Errorf("a mixture of pairs %d and %d: got found, want none", n, (n+1)%pairs)
+				if _, ok := v.find(mixed); ok {
+					t.Errorf("word a of mark %d and word b of mark %d: got found, want none", n, (n+1)%goroutines)
 					return
 				}
 			}
@@ -119,47 +152,63 @@ func TestPairsOfOneSlotAreNeverMixedUp(t *testing.T) {
 	wg.Wait()
 }
 
-func TestSignaturesSpreadOverTheTable(t *testing.T) {
-	ring := NewKeyring(Keys(longKey), "koa.sid", false)
-	var source ident.Source
-	used := make(map[uint32]bool)
-	for range verifiedSlots {
-		id := source.RandomID()
-		p := makePair(&id, ring.Sign(nil, &id))
-		slot := p.slot()
-		if slot >= verifiedSlots {
-			t.Fatalf("slot: got %d, want less than %d", slot, verifiedSlots)
-		}
-		used[slot] = true
-	}
-	// Thrown at random they fill 1-1/e of the slots, 5,178.
-	if got, want := len(used), verifiedSlots*60/100; got < want {
-		t.Errorf("slots used by as many signatures: got %d, want %d or more", got, want)
-	}
-}
-
-func TestAPairDependsOnEveryByte(t *testing.T) {
-	for _, idLen := range []int{1, 8, 32, 62, 63} {
+func TestAMarkDependsOnEveryByte(t *testing.T) {
+	m := newMarker()
+	for _, idLen := range []int{1, 8, 31, 32, 33, 48, 62, 63} {
 		for _, sigLen := range []int{sha1SignatureLen, sha256SignatureLen} {
 			id, sig := testID(t, strings.Repeat("i", idLen)), []byte(strings.Repeat("s", sigLen))
-			seen := map[pair]bool{makePair(&id, sig): true}
+			as, bs := map[uint64]bool{}, map[uint64]bool{}
+			see := func(id ident.ID, sig []byte) {
+				made := m.mark(&id, sig)
+				as[made.a&markBits], bs[made.b] = true, true
+			}
+			see(id, sig)
 			for i := range idLen {
 				other := id
 				other.Whole()[i] = 'x'
-				seen[makePair(&other, sig)] = true
+				see(other, sig)
 			}
 			for i := range sigLen {
 				other := []byte(strings.Repeat("s", sigLen))
 				other[i] = 'x'
-				seen[makePair(&id, other)] = true
+				see(id, other)
 			}
+			want := 1 + idLen + sigLen
 			if idLen < ident.MaxIDLen {
-				longer := testID(t, strings.Repeat("i", idLen+1))
-				seen[makePair(&longer, sig)] = true
+				see(testID(t, strings.Repeat("i", idLen+1)), sig)
+				want++
 			}
-			if got, want := len(seen), 1+idLen+sigLen+min(1, ident.MaxIDLen-idLen); got != want {
-				t.Errorf("id of %d and signature of %d bytes: got %d different pairs, want %d", idLen, sigLen, got, want)
+			if len(as) != want || len(bs) != want {
+				t.Errorf("id of %d and signature of %d bytes: got %d and %d different words, want %d", idLen, sigLen, len(as), len(bs), want)
 			}
 		}
+	}
+}
+
+func TestMarksAreSecret(t *testing.T) {
+	id, sig := testID(t, testIDText), []byte(strings.Repeat("s", sha256SignatureLen))
+	one, two := newMarker(), newMarker()
+	a, b := one.mark(&id, sig), two.mark(&id, sig)
+	if a.a == b.a || a.b == b.b {
+		t.Error("marks of one pair by two markers: got the same word, want others")
+	}
+	if a != one.mark(&id, sig) {
+		t.Error("the mark of one pair twice: got another, want the same")
+	}
+}
+
+func TestMarksSpreadOverPartsAndBuckets(t *testing.T) {
+	ring := NewKeyring(Keys(longKey), "koa.sid", false)
+	var source ident.Source
+	const n = 1 << 13
+	used := make(map[uint64]bool)
+	for range n {
+		id := source.RandomID()
+		m := ring.Ring().verified.marker.mark(&id, ring.Sign(nil, &id))
+		used[m.a>>58<<7|m.a>>32&127] = true
+	}
+	// Thrown at random they fill 1-1/e of as many places, 5,178.
+	if got, want := len(used), n*60/100; got < want {
+		t.Errorf("places used by as many pairs: got %d, want %d or more", got, want)
 	}
 }
