@@ -16,7 +16,6 @@ func Merge(base *Record, c *Changes, h Header, limit int) (*Record, error) {
 	if c == nil {
 		c = noChanges
 	}
-	h.Created, h.Ends, h.Login = valid(h.Created), valid(h.Ends), valid(h.Login)
 	if err := h.check(); err != nil {
 		return nil, err
 	}
@@ -49,9 +48,6 @@ func Merge(base *Record, c *Changes, h Header, limit int) (*Record, error) {
 
 // noChanges are what Merge takes for nil. Nothing writes to them.
 var noChanges = new(Changes)
-
-// valid returns the time of a header that is nearest to ms.
-func valid(ms int64) int64 { return min(max(ms, 0), maxInstant) }
 
 // edit is what becomes of a member of base.
 type edit struct {
