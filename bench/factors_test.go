@@ -256,7 +256,7 @@ func TestARivalThatTakesLessIsNamedWithWhatItLeavesOut(t *testing.T) {
 		},
 	}
 	got := r.cheaperRows()
-	want := []cheaper{{"W2 in process", "A", "1,000 ns", "2,000 ns", "**50 % of the updates**; " + noSignature}}
+	want := []cheaper{{"W2 in process", "A", "1,000 ns", "2,000 ns", "**50 % of the updates**, " + noSignature}}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
