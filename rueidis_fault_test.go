@@ -86,8 +86,8 @@ func failover(t *testing.T, master, replica *redistest.Server) {
 	master.Do("REPLICAOF", host, port)
 }
 
-// pairOf starts a master and a replica of it, and waits until the replica has the master's data.
-func pairOf(t *testing.T) (master, replica *redistest.Server) {
+// masterAndReplica starts a master and a replica of it, and waits until the replica has the master's data.
+func masterAndReplica(t *testing.T) (master, replica *redistest.Server) {
 	t.Helper()
 	master = redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	_, port, _ := strings.Cut(master.Addr, ":")
@@ -106,7 +106,7 @@ func TestRueidisFollowsAnAddressThatMoves(t *testing.T) {
 		"near cache": {MaxStale: maxStale}, "no near cache": {MaxStale: maxStale, NoNearCache: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			master, replica := pairOf(t)
+			master, replica := masterAndReplica(t)
 			proxy := redistest.NewProxy(t, master.Addr)
 			s := openRueidis(t, addresses(proxy.Addr), config)
 			id, other := redisID(t, "moved"), redisID(t, "other")

@@ -281,7 +281,7 @@ func TestRueidisOpensWhenWhatPassesHasPassed(t *testing.T) {
 // TestRueidisGivesUpAtOnceWhatWillNotPass: nobody should wait for an error that says what is wrong.
 func TestRueidisGivesUpAtOnceWhatWillNotPass(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "right")
-	master, replica := pairOf(t)
+	master, replica := masterAndReplica(t)
 	for _, c := range []struct {
 		name   string
 		option rueidis.ClientOption

@@ -162,13 +162,13 @@ type line struct {
 
 // member is a request in a line. met belongs to its goroutine, the rest to the line.
 type member struct {
-	ctx   context.Context
-	seen  *record.Record
+	ctx     context.Context
+	seen    *record.Record
 	builder Builder
-	told  chan message // room for one: a member is told one thing at a time
-	ready bool         // it is among built
-	gone  bool
-	met   bool // another process has written between
+	told    chan message // room for one: a member is told one thing at a time
+	ready   bool         // it is among built
+	gone    bool
+	met     bool // another process has written between
 }
 
 // message tells a member what to do: to build on record, to swap, or that it is done.

@@ -144,6 +144,19 @@ func CheckUser(user string) error {
 	return nil
 }
 
+// check returns an error if h has a text that no record can have.
+func (h *Header) check() error {
+	if h.User != "" {
+		if err := CheckUser(h.User); err != nil {
+			return err
+		}
+	}
+	if len(h.MAC) > maxMAC || !utf8.ValidString(h.MAC) {
+		return fmt.Errorf("sess: MAC: %d bytes; want at most %d of UTF-8", len(h.MAC), maxMAC)
+	}
+	return nil
+}
+
 // instant is a time of the header: Unix milliseconds, 0 for none.
 func instant(ms int64) time.Time {
 	if ms == 0 {
