@@ -257,7 +257,10 @@ var brokenStores = []brokenStore{
 				return r, err
 			}
 			runtime.Gosched()
-			return m.Swap(context.Background(), id, r, nil, 0)
+			if there, err := m.Swap(context.Background(), id, r, nil, 0); there != nil || err != nil {
+				return there, err
+			}
+			return r, nil
 		}}
 	}},
 	{"End context", "ends under a cancelled context", func() sess.Store {
