@@ -141,6 +141,9 @@ func (s *RueidisStore) Watch(ctx context.Context, id ID, seen func(r *Record, er
 	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
 }
 
+// koa reports whether the store was made to share its sessions with Koa.
+func (s *RueidisStore) koa() bool { return s.store.Koa }
+
 // Ping returns nil if the server answers and is a master, in a cluster if any master is there: for a readiness check. It
 // asks the server in any case.
 func (s *RueidisStore) Ping(ctx context.Context) error { return s.store.Ping(ctx) }

@@ -161,7 +161,7 @@ func (r *run) step(i int) bool {
 		if !r.pooled {
 			return false
 		}
-		r.begin(true)
+		r.begin(!o.idle)
 		r.next(a)
 	}
 	return true
@@ -473,6 +473,7 @@ func (e *explorer) explore(r run) broken {
 			continue
 		}
 		moved = true
+		next.word(&next.broken, next.life)
 		e.path = append(e.path, i)
 		if next.broken == "" {
 			next.broken = e.explore(next)

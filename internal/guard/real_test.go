@@ -223,7 +223,7 @@ func (p *player) do(o order) {
 	case opClose:
 		p.go_(p.g.Close(o.gen))
 	case opTake:
-		p.g.Begin(true)
+		p.g.Begin(!o.idle)
 	}
 }
 

@@ -35,6 +35,9 @@ var scenarios = []struct {
 	{"the next request", []script{
 		leave(), join(closing(1), closing(1)), enter(1), join(take(), leave(), closing(2)),
 	}},
+	{"the next request, which presents nothing", []script{
+		leave(), closing(1), join(closing(1), enter(1)), join(takeIdle(), leave(), closing(2)),
+	}},
 	{"the next request, whose copy closes late", []script{
 		leave(), closing(1), closing(1), join(take(), leave(), closing(2)),
 	}},
@@ -48,7 +51,8 @@ type op struct {
 	kind kind
 	gen  Generation // of Enter and Close
 	from int        // of given: the actor whose turn it is
-	to   uint8      // where the script goes on if there is nothing more to do in between
+	idle bool
+	to   uint8 // where the script goes on if there is nothing more to do in between
 }
 
 type kind uint8
@@ -64,7 +68,7 @@ const (
 	opLeave              //
 	opPart               //
 	opClose              //
-	opTake               // takes the state from the pool for a request that presents an id
+	opTake               // takes the state from the pool for a request that presents an id, or nothing: idle
 )
 
 type script []op
@@ -98,5 +102,6 @@ func call(body ...script) script      { return around(op{kind: opCall}, opReturn
 func leave(business ...script) script { return around(op{kind: opLeave}, opPart, business) }
 func given(from int) script           { return script{{kind: opGiven, from: from}} }
 func begun(gen Generation) script     { return script{{kind: opBegun, gen: gen}} }
+func takeIdle() script                { return script{{kind: opTake, idle: true}} }
 func take() script                    { return script{{kind: opTake}} }
 func closing(gen Generation) script   { return script{{kind: opClose, gen: gen}} }

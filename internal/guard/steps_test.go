@@ -350,7 +350,7 @@ func (w *walk) do(i int, s script, o op) (skip bool) {
 		w.close(i, o.gen)
 	case opTake:
 		w.wait(func() bool { return w.pooled })
-		w.begin(true)
+		w.begin(!o.idle)
 	}
 	return skip
 }
@@ -417,6 +417,7 @@ func walkAll(scripts []script, touched bool) (worlds int, b broken) {
 		}
 		for w.broken == "" {
 			p := w.place()
+			w.word(&w.broken, p.life)
 			if seen[p] {
 				break
 			}

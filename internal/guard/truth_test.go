@@ -98,6 +98,16 @@ func (w *truth) over(b *broken, frame bool, g, now Generation) {
 	w.framed = false
 }
 
+// word checks life, which may change at each step.
+func (w *truth) word(b *broken, life uint64) {
+	switch {
+	case life&takenBit != 0 && !w.asked[gen(life)]:
+		b.is("a request counts as taken that nobody has closed")
+	case w.pooled && life%generation != 0:
+		b.is("a state at rest has an owner or was used")
+	}
+}
+
 // finish is where nobody can take a step any more.
 func (w *truth) finish(b *broken) {
 	if over := w.asked[w.begun] && !w.framed; over != (w.ended[w.begun] == 1) {

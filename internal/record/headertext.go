@@ -1,6 +1,7 @@
 package record
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -228,21 +229,25 @@ func appendHeader(dst []byte, h *Header, old string) []byte {
 	return append(dst, '}')
 }
 
-// appendInstant appends ms, which is not negative, in decimal. A time of our days has 13 digits; written in two parts of
-// 32 bits they take a third of what package strconv needs for them.
+// appendInstant appends ms, which is not negative, in decimal. A time of our days has 13 digits; all at once they take a
+// fifth of what package strconv needs for them one by one.
 func appendInstant(dst []byte, ms int64) []byte {
 	if ms < 1e12 || ms >= 1e13 {
 		return strconv.AppendInt(dst, ms, 10)
 	}
-	var b [13]byte
-	high, low := uint32(ms/1e8), uint32(ms%1e8)
-	for i := 12; i >= 5; i-- {
-		b[i] = '0' + byte(low%10)
-		low /= 10
-	}
-	for i := 4; i >= 0; i-- {
-		b[i] = '0' + byte(high%10)
-		high /= 10
-	}
-	return append(dst, b[:]...)
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], eightDigits(uint32(ms/1e8)))
+	binary.LittleEndian.PutUint64(b[8:], eightDigits(uint32(ms%1e8)))
+	return append(dst, b[3:]...)
+}
+
+// eightDigits returns n, below 10^8, as eight decimal digits, the first one in the lowest byte. It divides what it has in
+// two halves, then both halves at once, then the four quarters: n*10486>>20 is n/100 below 10^4, and n*103>>10 is n/10
+// below 10^2.
+func eightDigits(n uint32) uint64 {
+	halves := uint64(n/1e4) | uint64(n%1e4)<<32
+	hundreds := halves * 10486 >> 20 & 0x7f_0000_007f
+	quarters := hundreds | (halves-100*hundreds)<<16
+	tens := quarters * 103 >> 10 & 0x000f_000f_000f_000f
+	return (tens | (quarters-10*tens)<<8) + 0x3030_3030_3030_3030
 }

@@ -16,7 +16,6 @@ func Merge(base *Record, c *Changes, h Header, limit int) (*Record, error) {
 	if c == nil {
 		c = noChanges
 	}
-	h.Created, h.Ends, h.Login = valid(h.Created), valid(h.Ends), valid(h.Login)
 	if err := h.check(); err != nil {
 		return nil, err
 	}
@@ -49,9 +48,6 @@ func Merge(base *Record, c *Changes, h Header, limit int) (*Record, error) {
 
 // noChanges are what Merge takes for nil. Nothing writes to them.
 var noChanges = new(Changes)
-
-// valid returns the time of a header that is nearest to ms.
-func valid(ms int64) int64 { return min(max(ms, 0), maxInstant) }
 
 // edit is what becomes of a member of base.
 type edit struct {
@@ -135,6 +131,7 @@ type plan struct {
 	members int    // how many the result has
 	text    int    // how many bytes they take, without what parts them
 	renamed bool   // the result has other names than base, or in another order
+	resized bool   // a value has another size than the one before
 }
 
 // make plans what becomes of each member, and what is new.
@@ -149,9 +146,8 @@ func (p *plan) make() {
 		e := &p.edits[i]
 		if ch := &c.list[e.by]; ch.kind == kindDelete {
 			p.remove(e.m)
-			p.renamed = true
 		} else {
-			p.text += ch.made - int(e.m.ValueEnd-e.m.Value)
+			p.resize(e.m, ch.made)
 		}
 	}
 	for i := range c.list {
@@ -180,20 +176,27 @@ func (p *plan) makeCookie() {
 	}
 	if p.cookie != nil {
 		p.edit(at, byCookie, m)
-		p.text += len(p.cookie) - int(m.ValueEnd-m.Value)
+		p.resize(m, len(p.cookie))
 	}
 }
 
 // makeHeader plans the member "$".
 func (p *plan) makeHeader() {
 	m, at := p.base.headerMember()
-	if at >= 0 && !p.changes.wiped {
+	if p.changes.wiped {
+		at = -1
+	}
+	switch there := at >= 0; {
+	case there && at == p.base.count()-1 && len(p.header) > 0:
+		p.edit(at, byHeader, m)
+		p.resize(m, len(p.header))
+		return
+	case there:
 		p.edit(at, byHeader, m)
 		p.remove(m)
 	}
-	p.renamed = p.renamed || at >= 0 != (len(p.header) > 0) || at >= 0 && at != p.base.count()-1
 	if len(p.header) > 0 {
-		p.members, p.text = p.members+1, p.text+len(`"$":`)+len(p.header)
+		p.count(len(`"$":`) + len(p.header))
 	}
 }
 
@@ -208,7 +211,16 @@ func (p *plan) edit(at int, by int32, m member) {
 func (p *plan) count(size int) { p.members, p.text, p.renamed = p.members+1, p.text+size, true }
 
 // remove counts a member of base that goes.
-func (p *plan) remove(m member) { p.members, p.text = p.members-1, p.text-memberSize(m) }
+func (p *plan) remove(m member) {
+	p.members, p.text, p.renamed = p.members-1, p.text-memberSize(m), true
+}
+
+// resize counts a member of base whose value gets so many bytes.
+func (p *plan) resize(m member, size int) {
+	was := int(m.ValueEnd - m.Value)
+	p.text += size - was
+	p.resized = p.resized || size != was
+}
 
 // memberSize returns what a member takes, without white space around its colon.
 func memberSize(m member) int { return len(`"":`) + int(m.NameEnd-m.Name+m.ValueEnd-m.Value) }

@@ -7,31 +7,31 @@ import (
 	"github.com/fibersess/sess/internal/jsontext"
 )
 
-// write makes the record: first the JSON, then the index.
+// write makes the record.
 func (p *plan) write() *Record {
+	names, kind := (*names)(nil), shape(0)
+	if !p.renamed && p.base != nil {
+		names, kind = p.base.names, p.base.shape&escaped
+	}
 	size := p.size()
-	w := writer{size: size}
-	w.b.Grow(size + p.members*entrySize(size))
-	if p.sameNames() {
-		p.splice(&w)
-	} else {
+	r := &Record{names: names, size: uint32(size), shape: shape(p.members) | compact | kind |
+		when(p.cookie != nil || p.base.is(ownCookie), ownCookie)}
+	switch {
+	case p.sameNames() && !p.resized:
+		r.data = p.overwrite()
+	case p.sameNames():
+		r.data = p.splice()
+	default:
+		var w writer
+		w.begin(size, p.members)
 		p.walk(&w)
 		w.indexing, w.at, w.n = true, 0, 0
 		p.walk(&w)
+		r.data = w.done()
+		r.shape |= when(w.escaped, escaped)
 	}
-	w.flush()
-
-	r := &Record{
-		data:  hide(w.b.String()),
-		size:  uint32(size),
-		shape: shape(p.members) | compact | when(w.escaped, escaped) | when(p.cookie != nil || p.base.is(ownCookie), ownCookie),
-	}
-	if p.members > fewMembers {
-		if p.renamed {
-			r.tabulate()
-		} else {
-			r.names = p.base.names
-		}
+	if p.members > fewMembers && r.names == nil {
+		r.tabulate()
 	}
 	return r
 }
@@ -42,8 +42,20 @@ func (p *plan) sameNames() bool {
 	return !p.renamed && p.base.is(compact) && len(p.header) > 0 && entrySize(p.size()) == entrySize(int(p.base.size))
 }
 
+// overwrite writes base with other values of the same sizes in it: nothing moves, so the index is base's.
+func (p *plan) overwrite() hidden {
+	data := []byte(p.base.data.all())
+	for i := range p.edits {
+		e := &p.edits[i]
+		copy(data[e.m.Value:], p.value(e))
+	}
+	return hideBytes(data)
+}
+
 // splice writes base with other values in it.
-func (p *plan) splice(w *writer) {
+func (p *plan) splice() hidden {
+	var w writer
+	w.begin(p.size(), p.members)
 	text := p.base.data.all()[:p.base.size]
 	from := uint32(0)
 	for i := range p.edits {
@@ -53,7 +65,6 @@ func (p *plan) splice(w *writer) {
 		from = e.m.ValueEnd
 	}
 	w.b.WriteString(text[from:])
-	w.escaped = p.base.is(escaped)
 
 	at, moved := 0, uint32(0) // less than nothing wraps round, and back
 	for i := range p.edits {
@@ -63,6 +74,7 @@ func (p *plan) splice(w *writer) {
 		w.entry(member{Name: e.m.Name + moved, NameEnd: e.m.NameEnd + moved, Value: e.m.Value + moved, ValueEnd: end})
 		at, moved = int(e.at)+1, end-e.m.ValueEnd
 	}
+	return w.done()
 }
 
 // walk writes the whole object, member by member. Those that stay are copied in runs: where base has no white space, a
@@ -165,10 +177,22 @@ type writer struct {
 	room [16 * 16]byte
 }
 
+// begin prepares for so many bytes of JSON with so many members.
+func (w *writer) begin(size, members int) {
+	w.size = size
+	w.b.Grow(size + members*entrySize(size))
+}
+
+// done returns what was written.
+func (w *writer) done() hidden {
+	w.flush()
+	return hide(w.b.String())
+}
+
 // open begins a member, whose name is given with its quotes.
 func (w *writer) open(name string) {
 	w.comma()
-	w.begin(len(name))
+	w.name(len(name))
 	w.text(name)
 	w.text(":")
 }
@@ -177,7 +201,7 @@ func (w *writer) open(name string) {
 func (w *writer) openKey(key []byte) {
 	w.comma()
 	size := jsontext.TextSize(key)
-	w.begin(size)
+	w.name(size)
 	switch {
 	case w.indexing:
 		w.at += size
@@ -192,8 +216,8 @@ func (w *writer) openKey(key []byte) {
 	w.text(":")
 }
 
-// begin begins a member whose name takes size bytes with its quotes.
-func (w *writer) begin(size int) {
+// name begins a member whose name takes size bytes with its quotes.
+func (w *writer) name(size int) {
 	w.m = member{Name: uint32(w.at + 1), NameEnd: uint32(w.at + size - 1), Value: uint32(w.at + size + len(":"))}
 }
 
