@@ -108,7 +108,7 @@ func (s *MemoryStore) Swap(ctx context.Context, id ID, old, next *Record, ttl ti
 }
 
 // End does what [Ender] says.
-func (s *MemoryStore) End(ctx context.Context, id ID) (left *Record, err error) {
+func (s *MemoryStore) End(ctx context.Context, id ID) (was *Record, err error) {
 	r, err := s.store.End(ctx, ident.ID(id))
 	return (*Record)(r), err
 }

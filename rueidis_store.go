@@ -130,7 +130,7 @@ func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl t
 }
 
 // End removes the session kept under id, as [Ender] says.
-func (s *RueidisStore) End(ctx context.Context, id ID) (left *Record, err error) {
+func (s *RueidisStore) End(ctx context.Context, id ID) (was *Record, err error) {
 	r, err := s.store.End(ctx, ident.ID(id))
 	return (*Record)(r), err
 }

@@ -48,10 +48,10 @@ type Swapper interface {
 
 // Ender is a store that can end a session in one step, so that no writer can keep a logout from happening.
 type Ender interface {
-	// End removes the session that is kept under id, whatever its record is, and returns nil and nil. A record that is no
-	// session, as Record.IsSession says, stays and is returned. If nothing is kept the error is ErrNotFound. What is kept
-	// and is no record is removed.
-	End(ctx context.Context, id ID) (left *Record, err error)
+	// End returns the record that is kept under id, and removes it if it is a session, as Record.IsSession says: whichever
+	// session it is by then. If nothing is kept the error is ErrNotFound. What is kept and is no record is removed, and
+	// End returns nil and nil.
+	End(ctx context.Context, id ID) (was *Record, err error)
 }
 
 // Peeker is a store that holds some records in the memory of this process.

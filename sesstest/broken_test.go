@@ -227,15 +227,18 @@ var brokenStores = []brokenStore{
 		}}
 	}},
 	{"End", "does nothing", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) { return m.Get(context.Background(), id) }}
+	}},
+	{"End", "does not say what was there", func() sess.Store {
 		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
-			_, err := m.Get(context.Background(), id)
+			_, err := m.End(context.Background(), id)
 			return nil, err
 		}}
 	}},
 	{"End keeps tombstones", "removes tombstones", func() sess.Store {
 		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
-			_, err := m.Get(context.Background(), id)
-			return nil, errors.Join(err, m.Destroy(context.Background(), id))
+			r, err := m.Get(context.Background(), id)
+			return r, errors.Join(err, m.Destroy(context.Background(), id))
 		}}
 	}},
 	{"End keeps tombstones", "takes a session that names a successor for a tombstone", func() sess.Store {
@@ -254,7 +257,10 @@ var brokenStores = []brokenStore{
 				return r, err
 			}
 			runtime.Gosched()
-			return m.Swap(context.Background(), id, r, nil, 0)
+			if there, err := m.Swap(context.Background(), id, r, nil, 0); there != nil || err != nil {
+				return there, err
+			}
+			return r, nil
 		}}
 	}},
 	{"End context", "ends under a cancelled context", func() sess.Store {

@@ -10,17 +10,17 @@ import (
 )
 
 var endPromises = []promise{
-	{"End", "End removes the session that is there, whichever it is, and returns ErrNotFound if there is none", (*probe).end},
+	{"End", "End removes the session that is there and returns it, or ErrNotFound if there is none", (*probe).end},
 	{"End keeps tombstones", "End leaves what is no session where it is and returns it, and removes every session", (*probe).endKeepsTombstones},
 	{"End against writers", "End is done at once while others swap the session, which then stays gone", (*probe).endAgainstWriters},
 	{"End context", "End under a cancelled context returns its error and does nothing", (*probe).endContext},
 }
 
 // wantEnded calls End, which must remove what is there.
-func (p *probe) wantEnded(id sess.ID, what string) {
+func (p *probe) wantEnded(id sess.ID, r *sess.Record, what string) {
 	p.Helper()
-	if left, err := p.store.(sess.Ender).End(p.ctx, id); left != nil || err != nil {
-		p.giveUp("End of %s: got (%s, %v), want nil and no error", what, show(left), err)
+	if was, err := p.store.(sess.Ender).End(p.ctx, id); err != nil || was == nil || was.JSON() != r.JSON() {
+		p.giveUp("End of %s: got (%s, %v), want it and no error", what, show(was), err)
 	}
 	p.wantGone(id, "after End of "+what)
 }
@@ -38,7 +38,7 @@ func (p *probe) end() {
 	for n := range 3 {
 		p.set(id, p.number(n), longTTL)
 		p.wantKept(id, p.number(n), "before End")
-		p.wantEnded(id, "a session")
+		p.wantEnded(id, p.number(n), "a session")
 		missing("after End")
 	}
 	p.wantKept(other, p.number(9), "after End of another id")
@@ -88,7 +88,7 @@ func (p *probe) endKeepsTombstones() {
 		}
 		id := p.newID()
 		p.set(id, r, longTTL)
-		p.wantEnded(id, fmt.Sprintf("a session of %d bytes", len(text)))
+		p.wantEnded(id, r, fmt.Sprintf("a session of %d bytes", len(text)))
 	}
 }
 
@@ -104,9 +104,9 @@ func (p *probe) endAgainstWriters() {
 		var over atomic.Bool
 		p.parallel(writers+1, func(g int) {
 			if g == writers {
-				left, err := p.store.(sess.Ender).End(p.ctx, id)
-				if left != nil || err != nil {
-					p.broken("End while others swap: got (%s, %v), want nil and no error", show(left), err)
+				was, err := p.store.(sess.Ender).End(p.ctx, id)
+				if err != nil || was == nil {
+					p.broken("End while others swap: got (%s, %v), want what was there and no error", show(was), err)
 				}
 				over.Store(true)
 				return

@@ -139,7 +139,7 @@ func (m *model) End(ctx context.Context, id sess.ID) (*sess.Record, error) {
 	watchers := m.put(id, nil, 0)
 	m.mu.Unlock()
 	m.tell(watchers)
-	return nil, nil
+	return current, nil
 }
 
 func (m *model) Peek(id sess.ID, now time.Time) (*sess.Record, bool) {

@@ -86,15 +86,16 @@ func (w *wrapper) End(ctx context.Context, id sess.ID) (*sess.Record, error) {
 }
 
 // endBySwaps does what End does on a Swapper, though writers may keep it waiting.
-func endBySwaps(ctx context.Context, s sess.Store, id sess.ID) (left *sess.Record, err error) {
-	there, err := s.Get(ctx, id)
-	for err == nil && there != nil {
-		if !there.IsSession() {
-			return there, nil
+func endBySwaps(ctx context.Context, s sess.Store, id sess.ID) (was *sess.Record, err error) {
+	was, err = s.Get(ctx, id)
+	for err == nil && was.IsSession() {
+		there, swapErr := s.(sess.Swapper).Swap(ctx, id, was, nil, 0)
+		if swapErr != nil || there == nil {
+			return was, swapErr
 		}
-		there, err = s.(sess.Swapper).Swap(ctx, id, there, nil, 0)
+		was = there
 	}
-	return nil, err
+	return was, err
 }
 
 func (w *wrapper) Refresh(ctx context.Context, id sess.ID) (*sess.Record, error) {

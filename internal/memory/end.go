@@ -8,31 +8,32 @@ import (
 	"github.com/fibersess/sess/internal/record"
 )
 
-// End removes the session kept under id, whichever it is. What is no session stays and is returned.
-func (s *Store) End(ctx context.Context, id ident.ID) (left *record.Record, err error) {
+// End removes the session kept under id, whichever it is, and returns it. What is no session stays and is returned.
+func (s *Store) End(ctx context.Context, id ident.ID) (was *record.Record, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	sh, hash := s.locate(&id)
 	var ev events
-	left, err = sh.end(hash, &id, time.Now().UnixMilli(), &ev)
+	was = sh.end(hash, &id, time.Now().UnixMilli(), &ev)
 	s.announce(&ev)
-	return left, err
+	if was == nil {
+		return nil, record.ErrNotFound
+	}
+	return was, nil
 }
 
-func (sh *shard) end(hash uint32, id *ident.ID, now int64, ev *events) (left *record.Record, err error) {
+// end returns what was there, nil if nothing was.
+func (sh *shard) end(hash uint32, id *ident.ID, now int64, ev *events) (was *record.Record) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	i, ok := sh.table.find(hash, id)
 	if !ok {
-		return nil, record.ErrNotFound
+		return nil
 	}
-	switch there := sh.use(i, now); {
-	case there == nil:
-		return nil, record.ErrNotFound
-	case !there.Live():
-		return there, nil
+	was = sh.use(i, now)
+	if was != nil && was.Live() {
+		sh.remove(i, ev)
 	}
-	sh.remove(i, ev)
-	return nil, nil
+	return was
 }

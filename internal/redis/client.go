@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/redis/rueidis"
 )
@@ -154,7 +156,7 @@ func (s *Store) connectFailure(err error, option *rueidis.ClientOption, password
 	case err == nil, errors.As(err, new(*refusal)), errors.Is(err, ErrReplica), errors.Is(err, ErrVersion):
 		return err
 	case !ok:
-		return fmt.Errorf("sess: redis connect: %w", err)
+		return fmt.Errorf("sess: redis connect: %w%s", err, hint(err, option))
 	}
 	secrets := []string{password}
 	if option != nil {
@@ -171,4 +173,18 @@ func (s *Store) connectFailure(err error, option *rueidis.ClientOption, password
 			"or those of Sentinels together with Sentinel.MasterSet, which know the master", len(option.InitAddress))
 	}
 	return &Error{Op: "connect", Code: code, Text: text, as: s.As}
+}
+
+// hint is what an operator may look at where a server ends a connection without a word.
+func hint(err error, option *rueidis.ClientOption) string {
+	switch silent := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE); {
+	case !silent || option == nil:
+		return ""
+	case option.TLSConfig == nil:
+		return "; want a TLSConfig, if this port speaks TLS"
+	case len(option.TLSConfig.Certificates) == 0 && option.TLSConfig.GetClientCertificate == nil:
+		return "; want Certificates in TLSConfig, if the server asks for one"
+	default:
+		return ""
+	}
 }

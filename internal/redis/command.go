@@ -123,44 +123,38 @@ func swapArgs(old, next *record.Record, ttl time.Duration) []string {
 
 // swapped returns what Swap does, of the reply of swapScript, which was sent at the given instant.
 func swapped(reply rueidis.RedisResult, err error, next *record.Record, sent time.Time) (*record.Record, error) {
-	switch left, err := left(reply, err, sent); {
-	case err != nil:
-		return nil, err
-	case left != nil:
-		return left, nil
-	default:
+	if m, _ := reply.ToMessage(); err == nil && m.IsInt64() {
 		return next, nil
 	}
+	there, _, err := stood(reply, err, sent)
+	return there, err
 }
 
-// left returns what a script has left where it was: nil if it did what it does, and [record.ErrNotFound] if nothing was
-// there.
-func left(reply rueidis.RedisResult, err error, sent time.Time) (*record.Record, error) {
+// stood returns what a script says was there, and what it says behind that. The script was sent at the given instant.
+func stood(reply rueidis.RedisResult, err error, sent time.Time) (r *record.Record, rest []rueidis.RedisMessage, failed error) {
 	if rueidis.IsRedisNil(err) {
-		return nil, record.ErrNotFound
+		return nil, nil, record.ErrNotFound
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if m, _ := reply.ToMessage(); m.IsInt64() {
-		return nil, nil
-	}
-	pair, err := reply.ToArray()
+	parts, err := reply.ToArray()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if len(pair) != 2 {
-		return nil, errReply
+	if len(parts) < 2 {
+		return nil, nil, errReply
 	}
-	text, err := pair[0].ToString()
+	text, err := parts[0].ToString()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	ttl, err := pair[1].AsInt64()
-	return parse(text, ttl, sent, err)
+	ttl, err := parts[1].AsInt64()
+	r, err = parse(text, ttl, sent, err)
+	return r, parts[2:], err
 }
 
-// end deletes the session under key, whichever it is, and returns what it has left there because it is none.
+// end deletes the session under key, whichever it is, and returns it, or what it has left there because it is none.
 func (s *Store) end(ctx context.Context, key string) (*record.Record, error) {
 	for {
 		var reply rueidis.RedisResult
@@ -170,23 +164,25 @@ func (s *Store) end(ctx context.Context, key string) (*record.Record, error) {
 			reply = s.ending.exec(ctx, s.client, key)
 			return reply.Error()
 		})
-		there, err := left(reply, err, sent)
+		was, rest, err := stood(reply, err, sent)
 		code, _ := errorCode(err)
 		switch {
 		case code == "WRONGTYPE" || errors.Is(err, record.ErrCorrupt):
 			return nil, s.remove(ctx, key)
-		case err != nil || there == nil || !isSession(there):
-			return there, err
+		case err != nil || !was.Live():
+			return was, err
+		}
+		if len(rest) > 0 {
+			if deleted, err := rest[0].AsInt64(); err != nil || deleted == 1 {
+				return was, err
+			}
 		}
 		// A session that the server cannot read. It may have changed meanwhile.
-		if current, err := s.replace(ctx, key, there, nil, 0); err != nil || current == nil {
-			return nil, err
+		if current, err := s.replace(ctx, key, was, nil, 0); err != nil || current == nil {
+			return was, err
 		}
 	}
 }
-
-// isSession reports whether r is neither a tombstone nor a grave.
-func isSession(r *record.Record) bool { return r.Live() }
 
 // remove deletes key.
 func (s *Store) remove(ctx context.Context, key string) error {

@@ -25,24 +25,24 @@ end
 local other = redis.call('GETEX', KEYS[1])
 return other and {other, redis.call('PTTL', KEYS[1])}`
 
-// endScript deletes the session that is there, whichever it is, and returns 1, or nil if nothing is there. If it is a
-// tombstone or a grave, or JSON that the server cannot read, it stays, and the script returns it with its TTL in
-// milliseconds.
+// endScript deletes the session that is there, whichever it is. A tombstone or a grave stays, and JSON that the server cannot
+// read. It returns nil if nothing is there, else what was there, its TTL in milliseconds, and 1 if it was deleted.
 //
 // What is no session says so in the member "$" by "to" or "g". Nearly every session is known as one without being decoded:
 // where neither name stands in the text it is no member's, unless by an escape.
 const endScript = `
 local there = redis.call('GETEX', KEYS[1])
 if not there then return nil end
+local ttl = redis.call('PTTL', KEYS[1])
 if string.find(there, '"to"', 1, true) or string.find(there, '"g"', 1, true) or string.find(there, '\\', 1, true) then
 	local ok, record = pcall(cjson.decode, there)
 	local header = ok and type(record) == 'table' and record['$']
 	if not ok or type(header) == 'table' and (header.to ~= nil or header.g ~= nil) then
-		return {there, redis.call('PTTL', KEYS[1])}
+		return {there, ttl, 0}
 	end
 end
 redis.call('DEL', KEYS[1])
-return 1`
+return {there, ttl, 1}`
 
 // script is a Lua script that a server knows by its hash.
 type script struct {
