@@ -86,8 +86,8 @@ func failover(t *testing.T, master, replica *redistest.Server) {
 	master.Do("REPLICAOF", host, port)
 }
 
-// pairOf starts a master and a replica of it, and waits until the replica has the master's data.
-func pairOf(t *testing.T) (master, replica *redistest.Server) {
+// masterAndReplica starts a master and a replica of it, and waits until the replica has the master's data.
+func masterAndReplica(t *testing.T) (master, replica *redistest.Server) {
 	t.Helper()
 	master = redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	_, port, _ := strings.Cut(master.Addr, ":")
@@ -106,7 +106,7 @@ func TestRueidisFollowsAnAddressThatMoves(t *testing.T) {
 		"near cache": {MaxStale: maxStale}, "no near cache": {MaxStale: maxStale, NoNearCache: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			master, replica := pairOf(t)
+			master, replica := masterAndReplica(t)
 			proxy := redistest.NewProxy(t, master.Addr)
 			s := openRueidis(t, addresses(proxy.Addr), config)
 			id, other := redisID(t, "moved"), redisID(t, "other")
@@ -306,5 +306,96 @@ func TestRueidisAHungMasterCostsNoOthersUsers(t *testing.T) {
 		asked.Load(), failed.Load(), slow.Load())
 	if failed.Load() > 0 {
 		t.Errorf("requests of other masters' users that failed: got %d of %d, want 0", failed.Load(), asked.Load())
+	}
+}
+
+// TestRueidisOpensBesideAHungMaster: the users of the others need not wait for it.
+func TestRueidisOpensBesideAHungMaster(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3, 0)
+	for _, n := range cluster.Nodes {
+		n.Do("CONFIG", "SET", "cluster-node-timeout", "60000")
+	}
+	cluster.Masters[2].Pause()
+	defer cluster.Masters[2].Resume()
+	s := openRueidis(t, addresses(cluster.Addrs()...), sess.RueidisConfig{StartTimeout: 20 * time.Second})
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("Ping while two of three masters are there: got the error %v, want none", err)
+	}
+}
+
+// TestRueidisSessionsEndByTheServersClock stores what nodes write whose clocks are an hour off: the record says so, and the
+// server's TTL says otherwise.
+func TestRueidisSessionsEndByTheServersClock(t *testing.T) {
+	const ttl = 30 * time.Minute
+	server := redistest.Start(t)
+	for name, config := range map[string]sess.RueidisConfig{"near cache": {}, "no near cache": {NoNearCache: true}, "Koa": {Koa: true}} {
+		s := openRueidis(t, addresses(server.Addr), config)
+		for _, off := range []time.Duration{-time.Hour, 0, time.Hour} {
+			id := redisID(t, fmt.Sprintf("%s%d", strings.ReplaceAll(name, " ", "-"), off))
+			r, err := sess.ParseRecord(fmt.Sprintf(`{"v":1,"$":{"e":%d}}`, time.Now().Add(off+ttl).UnixMilli()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			check := func(what string, r *sess.Record, err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatalf("%s, clock %v off: got the error %v, want none", what, off, err)
+				}
+				if left := time.Until(r.Expires()); left > ttl || left < ttl-time.Minute {
+					t.Errorf("%s, clock %v off: got a record that ends in %v, want the server's TTL of %v", what, off, left, ttl)
+				}
+			}
+			server.Do("SET", "koa:sess:"+id.Value(), r.JSON(), "PX", fmt.Sprint(ttl.Milliseconds()))
+			got, err := s.Get(t.Context(), id)
+			check("Get", got, err)
+			got, err = s.Refresh(t.Context(), id)
+			check("Refresh", got, err)
+			got, err = s.Swap(t.Context(), id, version(t, 7), version(t, 8), ttl)
+			check("Swap that lost", got, err)
+			got, err = s.Swap(t.Context(), id, nil, version(t, 8), ttl)
+			check("Swap that finds something to create over", got, err)
+			if !config.NoNearCache {
+				cache(t, s, id)
+				got, _ := s.Peek(id, time.Now())
+				check("Peek", got, nil)
+			}
+		}
+	}
+}
+
+// TestRueidisNearCacheServesNoLongerThanTheServerKeeps has records in the near cache that say they live for hours.
+func TestRueidisNearCacheServesNoLongerThanTheServerKeeps(t *testing.T) {
+	const ttl = 150 * time.Millisecond
+	server := redistest.Start(t)
+	server.Do("CONFIG", "SET", "active-expire-effort", "1")
+	s := openRueidis(t, addresses(server.Addr))
+	for name, store := range map[string]func(id sess.ID){
+		"read": func(id sess.ID) {
+			server.Do("SET", "koa:sess:"+id.Value(), version(t, 1).JSON(), "PX", fmt.Sprint(ttl.Milliseconds()))
+		},
+		"swapped": func(id sess.ID) {
+			put(server, id, version(t, 0))
+			r, err := s.Get(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Swap(t.Context(), id, r, version(t, 1), ttl); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		id := redisID(t, name)
+		store(id)
+		stored := time.Now()
+		served := time.Duration(0)
+		for time.Since(stored) < 3*ttl {
+			now := time.Now()
+			if _, err := s.Get(t.Context(), id); err == nil {
+				served = now.Sub(stored)
+			}
+		}
+		if served > ttl {
+			t.Errorf("a session that was %s was served for %v, want at most the server's TTL of %v", name, served, ttl)
+		}
 	}
 }

@@ -46,6 +46,7 @@ func TestRueidisNamesAMissingPermission(t *testing.T) {
 	const password, ourAddress = "password", "127.0.0.1"
 	for _, c := range []struct{ without, want string }{
 		{"-set", "+set"}, {"-getex", "+getex"}, {"-pttl", "+pttl"}, {"-del", "+del"}, {"-pexpire", "+pexpire"},
+		{"-zadd", "+zadd"}, {"-zrem", "+zrem"}, {"-zscore", "+zscore"}, {"-zincrby", "+zincrby"}, {"-zscan", "+zscan"}, {"-time", "+time"},
 		{"-eval", "+eval"}, {"-evalsha", "+evalsha"}, {"-get", "+get"}, {"resetkeys ~app:*", "~koa:sess:*"},
 	} {
 		for _, flush := range []bool{true, false} {
@@ -191,6 +192,21 @@ func TestRueidisOpensOnAServerThatTakesNoWrites(t *testing.T) {
 	}
 }
 
+// TestRueidisWarnsOfAServerThatEvictsAnything: it may evict the index of a user's sessions, and with a near cache the
+// sessions that are read most.
+func TestRueidisWarnsOfAServerThatEvictsAnything(t *testing.T) {
+	for policy, warned := range map[string]bool{"allkeys-lru": true, "allkeys-random": true, "volatile-ttl": false, "noeviction": false} {
+		for _, limit := range []string{"100mb", "0"} {
+			server := redistest.Start(t, "--maxmemory-policy", policy, "--maxmemory", limit)
+			var log logbook
+			openRueidis(t, addresses(server.Addr), sess.RueidisConfig{Logger: log.logger()})
+			if got, want := strings.Contains(log.String(), policy), warned && limit != "0"; got != want {
+				t.Errorf("policy %s, limit %s: got the log %q, want a warning: %t", policy, limit, log.String(), want)
+			}
+		}
+	}
+}
+
 // TestRueidisOpensWhenWhatPassesHasPassed begins to open a store while the server cannot serve it, and mends that.
 func TestRueidisOpensWhenWhatPassesHasPassed(t *testing.T) {
 	const after = 300 * time.Millisecond
@@ -265,7 +281,7 @@ func TestRueidisOpensWhenWhatPassesHasPassed(t *testing.T) {
 // TestRueidisGivesUpAtOnceWhatWillNotPass: nobody should wait for an error that says what is wrong.
 func TestRueidisGivesUpAtOnceWhatWillNotPass(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "right")
-	master, replica := pairOf(t)
+	master, replica := masterAndReplica(t)
 	for _, c := range []struct {
 		name   string
 		option rueidis.ClientOption

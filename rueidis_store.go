@@ -32,6 +32,9 @@ var (
 	_ Refresher = (*RueidisStore)(nil)
 	_ Watcher   = (*RueidisStore)(nil)
 	_ Ender     = (*RueidisStore)(nil)
+
+	_ UserIndex  = (*RueidisStore)(nil)
+	_ UserMarker = (*RueidisStore)(nil)
 )
 
 // The reasons for which a store cannot be opened that a program may want to tell apart. Compare with errors.Is.
@@ -138,9 +141,38 @@ func (s *RueidisStore) Watch(ctx context.Context, id ID, seen func(r *Record, er
 	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
 }
 
+// koa reports whether the store was made to share its sessions with Koa.
+func (s *RueidisStore) koa() bool { return s.store.Koa }
+
 // Ping returns nil if the server answers and is a master, in a cluster if any master is there: for a readiness check. It
 // asks the server in any case.
 func (s *RueidisStore) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
+
+// Enter does what [UserIndex] says.
+func (s *RueidisStore) Enter(ctx context.Context, user string, e UserEntry, keep, grace time.Duration) error {
+	return s.store.Enter(ctx, user, innerEntry(e), keep, grace)
+}
+
+// Entries does what [UserIndex] says. It asks the server.
+func (s *RueidisStore) Entries(ctx context.Context, user, cursor string) (UserPage, error) {
+	return outerPage(s.store.Entries(ctx, user, cursor))
+}
+
+// Leave does what [UserIndex] says.
+func (s *RueidisStore) Leave(ctx context.Context, user string, entries []UserEntry, grace time.Duration) error {
+	return s.store.Leave(ctx, user, innerEntries(entries), grace)
+}
+
+// Admit does what [UserMarker] says, by the server's clock.
+func (s *RueidisStore) Admit(ctx context.Context, user string, id ID, keep time.Duration, a LoginAttempt) (time.Time, error) {
+	return outerLogin(s.store.Admit(ctx, user, ident.ID(id), keep, a.inner()))
+}
+
+// Mark does what [UserMarker] says.
+func (s *RueidisStore) Mark(ctx context.Context, user string, a LoginAttempt) (UserMark, error) {
+	m, err := s.store.Mark(ctx, user, a.inner())
+	return UserMark(m), err
+}
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way
 // for as long as a dead connection takes to be noticed. What is called later returns [ErrClosed].

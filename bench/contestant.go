@@ -24,14 +24,14 @@ type contestant struct {
 	open func(redis string) (app, error)
 }
 
-// What rivals leave out.
+// What rivals leave out. The page explains these words above the table that has them.
 const (
-	noMiddleware = "a middleware (a request that asks for no session pays nothing)"
-	noSignature  = "a signature"
-	noMerge      = "parallel writes (the last one overwrites the others)"
-	noRefusal    = "the refusal of ids that a client made up"
-	noEnd        = "the end of a session (kept for ever)"
-	noIsolation  = "a copy for each request (all hold one object)"
+	noMiddleware = "middleware"
+	noSignature  = "signature"
+	noMerge      = "merge"
+	noRefusal    = "refusal"
+	noEnd        = "end"
+	noIsolation  = "isolation"
 )
 
 // isBare reports whether c is a framework without sessions, there to be compared with.

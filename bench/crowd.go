@@ -245,8 +245,12 @@ func (c *crowd) measure(millis int) (sample, error) {
 	}, nil
 }
 
-// pace is how many milliseconds a measurement takes.
-func (c *crowd) pace(d time.Duration) (int, error) { return int(d / time.Millisecond), nil }
+// pace is how many milliseconds a measurement takes. It also opens all connections and warms the servers up.
+func (c *crowd) pace(d time.Duration) (int, error) {
+	millis := int(d / time.Millisecond)
+	_, err := c.measure(max(1, millis/4))
+	return millis, err
+}
 
 func (c *crowd) stop() {
 	if c.command != nil && c.command.Process != nil {

@@ -4,14 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 )
-
-func numCPU() int { return runtime.NumCPU() }
-
-func goRelease() string { return runtime.Version() }
 
 // factorTable writes a line for each figure of each row.
 func factorTable(rows []measuredRow, builds []build) string {
@@ -59,7 +54,7 @@ type best struct {
 // best looks for the rival that takes least, or does most.
 func (m measuredRow) best(i int) best {
 	var found best
-	more := m.row.figures[i].more()
+	more := m.row.figures[i].more
 	for rival, values := range m.rivals {
 		if len(values[i]) == 0 {
 			continue
@@ -71,9 +66,6 @@ func (m measuredRow) best(i int) best {
 	}
 	return found
 }
-
-// more reports whether more of f is better.
-func (f figure) more() bool { return f.kind == atLeastKind || strings.HasPrefix(f.name, "req/s") }
 
 // wanted is what the figure must be, in words.
 func (b bound) wanted() string {
@@ -107,13 +99,13 @@ func (f figure) verdict(now, factor float64, rival best) string {
 	case reportOnly:
 		return ""
 	case notBehindKind:
-		if f.more() && now >= rival.value || !f.more() && now <= rival.value {
+		if f.more && now >= rival.value || !f.more && now <= rival.value {
 			return fmt.Sprintf("yes; %s: %s", rival.rival, number(rival.value))
 		}
 		return fmt.Sprintf("**no**; %s: %s", rival.rival, number(rival.value))
 	}
 	within := func(got, want float64) bool {
-		if f.kind == atLeastKind {
+		if f.more {
 			return got >= want
 		}
 		return got <= want

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -114,7 +115,7 @@ func factors(arguments []string) error {
 		return fmt.Errorf("bench: factors: -rows: %q matches none; want some of %s", o.rows, rowIDs())
 	}
 	text := fmt.Sprintf("Measured %s on %d × %s, %s, in %.0f s; `now` is this checkout. Other processes kept %.2f CPUs busy meanwhile.\n\n%s",
-		start.UTC().Format(time.RFC3339), numCPU(), cpuModel(), goRelease(), time.Since(start).Seconds(), load.others(), factorTable(rows, builds))
+		start.UTC().Format(time.RFC3339), runtime.NumCPU(), cpuModel(), runtime.Version(), time.Since(start).Seconds(), load.others(), factorTable(rows, builds))
 	fmt.Println(text)
 	if err := writeFactors(rows, o.out); err != nil || o.docs == "" {
 		return err
@@ -160,7 +161,7 @@ type seat struct {
 	opened
 	entrant string // the build's name, or the rival's id
 	rival   bool
-	subject int
+	subject int // index in the row's subjects; a rival is compared with the first
 }
 
 // measure starts the processes, measures n rounds, and stops the processes.
@@ -200,7 +201,7 @@ func (m *measuredRow) measure(builds []build, n int, quick bool) error {
 			if found[s.entrant] == nil {
 				found[s.entrant] = make([]sample, len(m.row.subjects))
 			}
-			if found[s.entrant][s.subject], err = s.measure(paces[s.paceIndex()]); err != nil {
+			if found[s.entrant][s.subject], err = s.measure(paces[s.subject]); err != nil {
 				return fmt.Errorf("%s: %w", s.entrant, err)
 			}
 		}
@@ -231,9 +232,6 @@ func (r factorRow) open(builds []build, redis *redisServer) ([]seat, error) {
 	return seats, nil
 }
 
-// paceIndex is which pace a seat has: builds share one for each subject, a rival has the first subject's.
-func (s seat) paceIndex() int { return s.subject }
-
 // paces is how much each subject does in one measurement, the same for all builds: what the slowest does in that time.
 func paces(seats []seat, subjects int, stint time.Duration) ([]int, error) {
 	paces := make([]int, subjects)
@@ -242,7 +240,7 @@ func paces(seats []seat, subjects int, stint time.Duration) ([]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.entrant, err)
 		}
-		if i := s.paceIndex(); paces[i] == 0 || n < paces[i] {
+		if i := s.subject; paces[i] == 0 || n < paces[i] {
 			paces[i] = n
 		}
 	}

@@ -54,8 +54,8 @@ func TestVerdictTellsFigureFromFactor(t *testing.T) {
 		{"more is better, and is not", atLeast(500, 100), 400, 4, best{}, "**no**"},
 		{"without another checkout", atMost(25, 100), 20, 0, best{}, "yes"},
 		{"nothing allowed", atMost(0, 0), 0.1, 0, best{}, "**no**"},
-		{"ahead of the rival", notBehind(), 40, 1, best{"scs", 50}, "yes; scs: 50"},
-		{"behind the rival", notBehind(), 60, 1, best{"scs", 50}, "**no**; scs: 50"},
+		{"ahead of the rival", notAbove(), 40, 1, best{"scs", 50}, "yes; scs: 50"},
+		{"behind the rival", notAbove(), 60, 1, best{"scs", 50}, "**no**; scs: 50"},
 		{"no bound", bound{}, 60, 1, best{}, ""},
 	} {
 		if got := (figure{name: "CPU", bound: test.bound}).verdict(test.now, test.factor, test.rival); got != test.want {
@@ -105,7 +105,7 @@ func TestRowsNameWhatThereIs(t *testing.T) {
 
 func TestProbeMakesAsManyRequestsAsItIsTold(t *testing.T) {
 	var out bytes.Buffer
-	if err := probeLoop(sessMemory, readBetween, 20, "", strings.NewReader("run 30\nbare 7\n"), &out); err != nil {
+	if err := probeLoop(sessMemory, count, 20, "", strings.NewReader("run 30\nbare 7\n"), &out); err != nil {
 		t.Fatal(err)
 	}
 	said := json.NewDecoder(&out)
@@ -118,6 +118,9 @@ func TestProbeMakesAsManyRequestsAsItIsTold(t *testing.T) {
 	}
 	if own.Requests != 30 || bare.Requests != 7 || own.Wrong != 0 || bare.Wrong != 0 || own.CPUNanos <= 0 {
 		t.Errorf("got %+v, %+v; want 30 and 7 requests, right answers and CPU time", own, bare)
+	}
+	if own.Bytes < profileBytes || bare.Bytes > profileBytes {
+		t.Errorf("allocated: got %.0f B with a session, %.0f without; want a record more", own.Bytes, bare.Bytes)
 	}
 }
 
@@ -172,7 +175,7 @@ func TestLinkDelaysBothWaysAndKeepsTheOrder(t *testing.T) {
 			c.Close()
 		}
 	}()
-	const roundTrip = 20 * time.Millisecond
+	const roundTrip = 200 * time.Millisecond
 	l, err := newLink(ln.Addr().String(), roundTrip)
 	if err != nil {
 		t.Fatal(err)
@@ -253,7 +256,7 @@ func TestARivalThatTakesLessIsNamedWithWhatItLeavesOut(t *testing.T) {
 		},
 	}
 	got := r.cheaperRows()
-	want := []cheaper{{"W2 in process", "A", "1,000 ns", "2,000 ns", "**50 % of the updates**; " + noSignature}}
+	want := []cheaper{{"W2 in process", "A", "1,000 ns", "2,000 ns", "**50 % of the updates**, " + noSignature}}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

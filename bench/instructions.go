@@ -32,7 +32,7 @@ type column struct {
 	Go       string          `json:"go"`
 	Valgrind string          `json:"valgrind"`
 	Requests int             `json:"requests"` // of which each figure is a mean
-	Strayed  float64         `json:"strayed"`  // instructions by which two runs of one request differed, at most
+	Repeats  int             `json:"repeats"`  // how often each was counted
 	Counts   map[string]cost `json:"counts"`   // by workload
 }
 
@@ -40,6 +40,9 @@ type column struct {
 type cost struct {
 	Bare float64 `json:"bare"` // of the framework alone
 	Own  float64 `json:"own"`  // with sess
+
+	// Strayed is by how many the counts of Own differed.
+	Strayed float64 `json:"strayed"`
 }
 
 // over is what sess adds.
@@ -47,8 +50,8 @@ func (c cost) over() float64 { return c.Own - c.Bare }
 
 // instructionOptions are the flags of "bench instructions".
 type instructionOptions struct {
-	base, baseName, docs string
-	requests, repeat     int
+	base, baseName, label, docs string
+	requests, repeat            int
 }
 
 func parseInstructionOptions(arguments []string) (instructionOptions, error) {
@@ -56,9 +59,10 @@ func parseInstructionOptions(arguments []string) (instructionOptions, error) {
 	f := flag.NewFlagSet("bench instructions", flag.ContinueOnError)
 	f.StringVar(&o.base, "base", "", "`program` of another checkout, as make instructions BASE=… builds it, to compare with; empty: none")
 	f.StringVar(&o.baseName, "basename", "base", "what the table calls the other checkout")
+	f.StringVar(&o.label, "label", "now", "what the table calls this checkout")
 	f.StringVar(&o.docs, "docs", "", "`directory` whose benchmarks.md gets the table; its other columns stay; empty: none")
 	f.IntVar(&o.requests, "n", 10_000, "requests that each figure is a mean of")
-	f.IntVar(&o.repeat, "repeat", 2, "how often each is counted, to see how much it repeats")
+	f.IntVar(&o.repeat, "repeat", 1, "how often each is counted; twice shows how much it repeats")
 	if err := f.Parse(arguments); err != nil {
 		return o, err
 	}
@@ -81,9 +85,9 @@ func instructions(arguments []string) error {
 	if err != nil {
 		return err
 	}
-	builds := []build{{"now", self}}
+	builds := []build{{o.label, self}}
 	if o.base != "" {
-		builds = []build{{o.baseName, o.base}, {"now", self}}
+		builds = []build{{o.baseName, o.base}, {o.label, self}}
 	}
 	var columns []column
 	for _, b := range builds {
@@ -105,7 +109,7 @@ func instructions(arguments []string) error {
 func countBuild(b build, o instructionOptions) (column, error) {
 	c := column{
 		Label: b.name, Date: time.Now().UTC().Format(time.RFC3339), Go: runtime.Version(),
-		Valgrind: firstLine("valgrind", "--version"), Requests: o.requests, Counts: map[string]cost{},
+		Valgrind: firstLine("valgrind", "--version"), Requests: o.requests, Repeats: o.repeat, Counts: map[string]cost{},
 	}
 	var mu sync.Mutex
 	var failed error
@@ -124,9 +128,9 @@ func countBuild(b build, o instructionOptions) (column, error) {
 				if id == "fiber" {
 					pair.Bare = mean
 				} else {
-					pair.Own = mean
+					pair.Own, pair.Strayed = mean, strayed
 				}
-				c.Counts[w.id], c.Strayed = pair, max(c.Strayed, strayed)
+				c.Counts[w.id] = pair
 			})
 		}
 	}
@@ -261,10 +265,24 @@ func instructionTable(columns []column) string {
 	}
 	fmt.Fprintln(&b)
 	for _, c := range columns {
-		fmt.Fprintf(&b, "`%s`: counted %s with %s and %s, the mean of %s requests; two counts of one request differed by %s at most.\n",
-			c.Label, c.Date, c.Go, c.Valgrind, thousands(int64(c.Requests)), whole(math.Ceil(c.Strayed)))
+		fmt.Fprintf(&b, "`%s`: counted %s with %s and %s, the mean of %s requests", c.Label, c.Date, c.Go, c.Valgrind, thousands(int64(c.Requests)))
+		if c.Repeats > 1 {
+			title, strayed := c.strayed()
+			fmt.Fprintf(&b, "; counted %d times, they differed by %.1f %% at most (%s)", c.Repeats, 100*strayed, title)
+		}
+		fmt.Fprint(&b, ".\n\n")
 	}
 	return b.String()
+}
+
+// strayed returns which request's counts differed most, and by which part of the whole.
+func (c column) strayed() (title string, part float64) {
+	for _, w := range instructionWorkloads() {
+		if k := c.Counts[w.id]; k.Strayed/k.Own >= part {
+			title, part = w.title, k.Strayed/k.Own
+		}
+	}
+	return title, part
 }
 
 // whole writes x as a whole number.

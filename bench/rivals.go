@@ -58,7 +58,7 @@ func (r *results) cheaperInProcess(rival, ours described) []cheaper {
 		}
 		over, myOver := theirs.CPUNanos-theirBare.CPUNanos, mine.CPUNanos-myBare.CPUNanos
 		if myOver-over > margin*mine.CPUNanos {
-			rows = append(rows, cheaper{w.id + " in process", rival.Name, number(over) + " ns", number(myOver) + " ns", rival.withLoss(theirs.Lost)})
+			rows = append(rows, cheaper{w.id + " in process", rival.Name, number(over) + " ns", number(myOver) + " ns", rival.leavesOut(w, theirs.Lost)})
 		}
 	}
 	return rows
@@ -82,7 +82,7 @@ func (r *results) cheaperEndToEnd(rival, ours described) []cheaper {
 			takes, myTakes = takes-theirBare.ServerCPU, myTakes-myBare.ServerCPU
 		}
 		if myTakes-takes > margin*whole {
-			rows = append(rows, cheaper{w.id + " end to end", rival.Name, number(takes) + " µs", number(myTakes) + " µs", rival.withLoss(theirs.lost())})
+			rows = append(rows, cheaper{w.id + " end to end", rival.Name, number(takes) + " µs", number(myTakes) + " µs", rival.leavesOut(w, theirs.lost())})
 		}
 	}
 	return rows
@@ -97,22 +97,28 @@ func (r *results) cheaperResident(rival, ours described) []cheaper {
 	}
 	var rows []cheaper
 	if mine.HeapPerSession-theirs.HeapPerSession > margin*mine.HeapPerSession {
-		rows = append(rows, cheaper{"W5, live heap", rival.Name, number(theirs.HeapPerSession) + " B", number(mine.HeapPerSession) + " B", rival.withLoss(0)})
+		rows = append(rows, cheaper{"W5, live heap", rival.Name, number(theirs.HeapPerSession) + " B", number(mine.HeapPerSession) + " B", rival.leavesOut(workload{}, 0)})
 	}
 	over, myOver := theirs.ReadNanos-theirs.BareReadNanos, mine.ReadNanos-mine.BareReadNanos
 	if theirs.ReadNanos > 0 && myOver-over > margin*mine.ReadNanos {
-		rows = append(rows, cheaper{"W5, read", rival.Name, number(over) + " ns", number(myOver) + " ns", rival.withLoss(0)})
+		rows = append(rows, cheaper{"W5, read", rival.Name, number(over) + " ns", number(myOver) + " ns", rival.leavesOut(workload{}, 0)})
 	}
 	return rows
 }
 
-// withLoss is what c leaves out, and first of all the updates that it lost in this row.
-func (c described) withLoss(lost float64) string {
-	lacks := strings.Join(c.Lacks, "; ")
-	if lost < 0.001 {
-		return lacks
+// leavesOut is what c leaves out in w, and first of all the updates that it lost there. That it has no middleware
+// matters where the session is left alone.
+func (c described) leavesOut(w workload, lost float64) string {
+	var words []string
+	if lost >= 0.001 {
+		words = append(words, fmt.Sprintf("**%.0f %% of the updates**", lost*100))
 	}
-	return fmt.Sprintf("**%.0f %% of the updates**; %s", lost*100, lacks)
+	for _, word := range c.Lacks {
+		if word != noMiddleware || w.path == anonymous.path {
+			words = append(words, word)
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // cheaperTable writes the rows in which a rival takes less.
@@ -124,7 +130,10 @@ func (r *results) cheaperTable(b *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(b, "Every row in which a rival takes less CPU time or memory than `sess` with the same kind of store, by more than %.0f %% of `sess`'\n"+
-		"whole figure. CPU time is above that of the bare framework; on a shared session it is that of server and Redis.\n\n", margin*100)
+		"whole figure. CPU time is above that of the bare framework; on a shared session it is that of server and Redis. What a rival leaves out:\n"+
+		"*middleware*: a request that asks for no session pays nothing, and one that changes it must save by itself; *signature*: any id is\n"+
+		"looked up; *merge*: of parallel requests that write, the last one overwrites the others; *refusal*: an id that a client made up becomes a\n"+
+		"session; *end*: sessions are kept for ever; *isolation*: all requests hold one object, so it works within one process alone.\n\n", margin*100)
 	row(b, "row", "rival", "takes", "sess takes", "what the rival leaves out")
 	row(b, "---", "---", "--:", "--:", "---")
 	for _, c := range rows {

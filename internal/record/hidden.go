@@ -16,5 +16,8 @@ type hidden struct {
 // hide returns s as a hidden.
 func hide(s string) hidden { return hidden{unsafe.StringData(s), uint32(len(s))} }
 
+// hideBytes returns b, which nobody writes to any more, as a hidden.
+func hideBytes(b []byte) hidden { return hidden{unsafe.SliceData(b), uint32(len(b))} }
+
 // all returns the string.
 func (h hidden) all() string { return unsafe.String(h.first, h.n) }

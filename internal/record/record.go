@@ -83,14 +83,18 @@ func ParseRecord(s string) (*Record, error) {
 		size:  uint32(len(s)),
 		shape: shape(len(members)) | when(anyEscaped(s, members), escaped) | when(isCompact(members, len(s)), compact),
 	}
-	if m, found := r.tabulate(); found {
+	m, found := r.tabulate()
+	if len(members) <= fewMembers {
+		m, found = twiceAmongFew(s, members, r.is(escaped))
+	}
+	if found {
 		return nil, errFault("a member that was there before", int(m.Name))
 	}
 	if err := r.readHeader(); err != nil {
 		return nil, err
 	}
-	_, own := find(r, cookieMember)
-	r.shape |= when(own, ownCookie)
+	_, at := search(r, cookieMember)
+	r.shape |= when(at >= 0, ownCookie)
 	return r, nil
 }
 
@@ -108,8 +112,8 @@ func (r *Record) JSON() string {
 
 // Raw returns the JSON text of the member key, a slice of the record.
 func (r *Record) Raw(key string) (text string, ok bool) {
-	m, ok := find(r, key)
-	if !ok {
+	m, at := search(r, key)
+	if at < 0 {
 		return "", false
 	}
 	return r.value(m), true
@@ -139,7 +143,7 @@ func (r *Record) Keys() iter.Seq[string] {
 func (r *Record) Len() int {
 	n := r.count()
 	for _, name := range [...]string{cookieMember, headerMember} {
-		if _, ok := find(r, name); ok {
+		if _, at := search(r, name); at >= 0 {
 			n--
 		}
 	}

@@ -102,7 +102,8 @@ func (s *Store) tried(ctx context.Context, option rueidis.ClientOption) (rueidis
 
 // try does all that the store will do, but for hearing of changes.
 func (s *Store) try(ctx context.Context, client rueidis.Client) error {
-	if err := s.examine(ctx, client); err != nil {
+	policies, err := s.examine(ctx, client)
+	if err != nil {
 		return err
 	}
 	if client.Mode() == rueidis.ClientModeCluster {
@@ -110,7 +111,11 @@ func (s *Store) try(ctx context.Context, client rueidis.Client) error {
 			return err
 		}
 	}
-	return s.selfTest(ctx, client)
+	if err := s.selfTest(ctx, client); err != nil {
+		return err
+	}
+	s.warnOfEviction(policies)
+	return nil
 }
 
 // newClient makes a client under the deadline of ctx, which rueidis does not ask for. One that comes too late is closed.

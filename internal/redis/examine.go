@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -54,13 +55,12 @@ func roleOf(hello, role rueidis.RedisResult) string {
 
 // examine checks each server of the client that answers: its version, and unless others will do, its role. HELLO without
 // a version of the protocol asks and switches nothing. A server without HELLO need not tell its version, and tells its
-// role by ROLE, if at all: it is a replica's refusal to write that counts.
-func (s *Store) examine(ctx context.Context, client rueidis.Client) error {
+// role by ROLE, if at all: it is a replica's refusal to write that counts. It returns what the servers do when they are
+// full, where they tell.
+func (s *Store) examine(ctx context.Context, client rueidis.Client) (policies []string, err error) {
 	var unreachable error
 	answered := false
-	for _, node := range client.Nodes() {
-		b := node.B()
-		replies := node.DoMulti(ctx, b.Hello().Build(), b.Role().Build())
+	for _, replies := range askAll(ctx, client) {
 		hello, role := replies[0], replies[1]
 		err := hello.Error()
 		code, text, told := replied(err)
@@ -69,21 +69,63 @@ func (s *Store) examine(ctx context.Context, client rueidis.Client) error {
 			unreachable = err
 			continue
 		case err != nil && !refusesHello(code, text):
-			return err
+			return nil, err
 		case err == nil:
 			if err := checkVersion(hello); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if r := roleOf(hello, role); client.Mode() == rueidis.ClientModeStandalone && r != "" && r != roleMaster {
-			return ErrReplica
+			return nil, ErrReplica
 		}
 		answered = true
+		info, _ := replies[2].ToString()
+		if policy := infoField(info, "maxmemory_policy"); policy != "" && infoField(info, "maxmemory") != "0" {
+			policies = append(policies, policy)
+		}
 	}
 	if !answered {
-		return unreachable
+		return nil, unreachable
 	}
-	return nil
+	return policies, nil
+}
+
+// askAll asks every server of the client for HELLO, ROLE and INFO memory, all at once: one that hangs must not keep the
+// others waiting.
+func askAll(ctx context.Context, client rueidis.Client) [][]rueidis.RedisResult {
+	nodes := client.Nodes()
+	all := make([][]rueidis.RedisResult, 0, len(nodes))
+	answers := make(chan []rueidis.RedisResult)
+	for _, node := range nodes {
+		go func() {
+			b := node.B()
+			answers <- node.DoMulti(ctx, b.Hello().Build(), b.Role().Build(), b.Info().Section("memory").Build())
+		}()
+	}
+	for range nodes {
+		all = append(all, <-answers)
+	}
+	return all
+}
+
+// warnOfEviction tells the log if a server may evict any key when its memory is full.
+func (s *Store) warnOfEviction(policies []string) {
+	for i, policy := range policies {
+		if strings.HasPrefix(policy, "allkeys-") && !slices.Contains(policies[:i], policy) {
+			s.Logger.Warn(fmt.Sprintf("sess: redis start: maxmemory-policy: got %s; want volatile-ttl or noeviction: a full server "+
+				"evicts any key, also the list of a user's sessions and those sessions that are read from near caches", policy))
+		}
+	}
+}
+
+// infoField returns a field of the reply to INFO, empty if there is none.
+func infoField(info, name string) string {
+	_, rest, ok := strings.Cut(info, "\n"+name+":")
+	if !ok {
+		return ""
+	}
+	value, _, _ := strings.Cut(rest, "\r")
+	return value
 }
 
 func checkVersion(hello rueidis.RedisResult) error {

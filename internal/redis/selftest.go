@@ -130,14 +130,24 @@ var steps = []step{
 	{"+del", func(t *trial) error { return t.do(t.b().Del().Key(t.key).Build()) }},
 }
 
+// indexSteps are those of the index of users' sessions, which stands under a key of its own. They come last: the key holds
+// nothing any more.
+var indexSteps = []step{
+	{"+eval +time +zadd +zincrby +pttl +pexpire", func(t *trial) error {
+		return t.do(t.s.users.enter.eval(t.b(), t.key, "0000000000000 self", t.ttl(), t.ttl()))
+	}},
+	{"+eval +time +zscore +zadd", func(t *trial) error {
+		return t.do(t.s.users.admit.eval(t.b(), t.key, "self", t.ttl(), "0", "0"))
+	}},
+	{"+eval +time +zscore +zadd", func(t *trial) error { return t.do(t.s.users.mark.eval(t.b(), t.key, t.ttl())) }},
+	{"+eval +zrem +zscan +zscore", func(t *trial) error { return t.do(t.s.users.entries.eval(t.b(), t.key, "0", "10")) }},
+	{"+eval +zrem", func(t *trial) error { return t.do(t.s.users.leave.eval(t.b(), t.key, "0", "0000000000000 self")) }},
+}
+
 // run takes every step, up to the first one that the server refuses for good or does not answer.
 func (t *trial) run() {
-	defer func() {
-		if t.err != nil { // what a step before has left
-			t.do(t.b().Del().Key(t.key).Build())
-		}
-	}()
-	for _, st := range steps {
+	defer func() { _ = t.do(t.b().Del().Key(t.key).Build()) }() // what a step has left
+	for _, st := range slices.Concat(steps, indexSteps) {
 		if err := st.try(t); err != nil {
 			if t.err = t.judge(st, err); t.err != nil {
 				return

@@ -145,9 +145,6 @@ func parseRange(m rueidis.RedisMessage) (first, last int64, master string, ok bo
 	return first, last, master, err == nil && master != ""
 }
 
-// masters returns how many masters there are.
-func (o *owners) masters() int { return len(o.bounds) }
-
 // keySlot returns the hash slot of a key: the CRC-16 of what stands between the first "{" and the next "}", if there is
 // something, else of all of it.
 func keySlot(key string) uint16 {
