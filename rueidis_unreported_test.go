@@ -23,7 +23,7 @@ func untracked(server *redistest.Server) map[string]rueidis.ClientOption {
 	refused.Username, refused.Password = "untracked", "pw"
 	swallowed := addresses(server.Addr)
 	swallowed.DialCtxFn = rewriting(func(b []byte) []byte {
-		return bytes.ReplaceAll(b, []byte("*4\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$5\r\nOPTIN\r\n"),
+		return bytes.ReplaceAll(b, []byte("*5\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$5\r\nOPTIN\r\n$6\r\nNOLOOP\r\n"),
 			[]byte("*3\r\n$6\r\nCLIENT\r\n$8\r\nNO-EVICT\r\n$2\r\nON\r\n"))
 	}, nil)
 	return map[string]rueidis.ClientOption{"refused": refused, "swallowed": swallowed}

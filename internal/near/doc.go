@@ -3,27 +3,39 @@
 //
 // # How a record gets in
 //
-// A [Flight] is one read of the server, for all who want that record. [Cache.Join] begins one where none is under way.
-// [Cache.Begin] begins one that reads a record behind a write of this node, in the same round trip:
+// A [Flight] is one read of the server, for all who want that record. [Cache.Join] begins one where none is under way:
 //
 //	   this node        the connection                                  the server
 //
-//	1  Begin
-//	2  Sent           ── write ──────────────────────────────────────▶  stores
-//	                  ── read ───────────────────────────────────────▶  reads, and will report the next change
-//	                  ◀─────────────────────────── reply to the write ──
-//	3  Report         ◀────────────────────── report of that write ──   if this node had read the record before
+//	1  Join
+//	2  Sent           ── read ───────────────────────────────────────▶
+//	3  Report         ◀──────────────── report of an earlier change ──
+//	                                                                    reads, and will report the next change
 //	4  Answered       ◀──────────────────────────── reply to the read ──
 //	5  Land
-//	6  Report         ◀───────────────────── report of a later write ──
+//	6  Report         ◀────────────────────── report of a later change ──
 //
 // The connection carries replies and reports in the order in which the server made them. So a report that comes before the
 // reply to the read (3) is of a change that the read has seen, and the flight goes on. A report that comes behind the reply
 // (6) is of a change that the read has not seen: it removes the entry, or, if the flight has not landed yet, poisons the
-// flight.
+// flight. A poisoned flight is not found by Join any more, and its record is not kept; who waited for it before gets the
+// record. The comment of [event] says what else poisons a flight and what removes an entry.
 //
-// A poisoned flight is not found by Join any more, and its record is not kept; who waited for it before gets the record.
-// The comment of [event] says what else poisons a flight and what removes an entry.
+// [Cache.Begin] begins a flight whose read is part of a write of this node: the server stores, reads and replies in one
+// step.
+//
+//	1  Begin
+//	2  Carried        ── write and read ─────────────────────────────▶  stores and reads, and will report the next change
+//	3  Land           ◀───────────────────────────────────── reply ──
+//	4  Report         ◀────────────────────── report of a later change ──
+//
+// Nobody tells when this reply has come, so every report from 2 to 3 poisons the flight.
+//
+// # This node's own writes
+//
+// The server does not report a change to the connection that made it, and forgets that the connection has read the key. So
+// whoever writes calls [Cache.Invalidate] when the write has ended: when its reply has come, when it was given up, and,
+// if it was given up, again when its reply comes or the connection is lost.
 //
 // # How long a record stays
 //

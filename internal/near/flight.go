@@ -13,7 +13,7 @@ type Flight struct {
 	id       ident.ID
 	begun    int64  // on the clock of Cache.Mono
 	lease    *Lease // of the connection that the read was sent on; nil: not sent yet, or poisoned
-	answered bool   // the reply to the read has come
+	answered bool   // the reply to the read has come, or nobody tells when it has
 	done     chan struct{}
 	rec      *record.Record
 	err      error
@@ -75,21 +75,21 @@ func (c *Cache) Join(id ident.ID, now time.Time) (f *Flight, first bool) {
 		c.happens(s, &id, expired, nil, "")
 	}
 	c.count.misses.Add(1)
-	return c.fly(s, id, mono), true
+	return c.fly(s, id, mono, false), true
 }
 
-// Begin returns a flight that reads id's record behind a write which the caller is about to send.
+// Begin returns a flight that reads id's record in a write which the caller is about to send.
 func (c *Cache) Begin(id ident.ID, now time.Time) *Flight {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.happens(s, &id, writing, nil, "")
-	return c.fly(s, id, c.Mono(now))
+	return c.fly(s, id, c.Mono(now), true)
 }
 
 // fly wants s.mu.
-func (c *Cache) fly(s *shard, id ident.ID, mono int64) *Flight {
-	f := &Flight{id: id, begun: mono, done: make(chan struct{})}
+func (c *Cache) fly(s *shard, id ident.ID, mono int64, answered bool) *Flight {
+	f := &Flight{id: id, begun: mono, answered: answered, done: make(chan struct{})}
 	if !c.Reports() {
 		f.lease = always
 	}
@@ -106,12 +106,27 @@ func (c *Cache) Sent(key string, l *Lease) {
 	s := c.shard(&id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch f := s.flights[id]; {
+	c.sent(s, s.flights[id], l)
+}
+
+// Carried notes that f, which Begin has returned, is about to be sent on the connection of l.
+func (c *Cache) Carried(f *Flight, l *Lease) {
+	s := c.shard(&f.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[f.id] == f {
+		c.sent(s, f, l)
+	}
+}
+
+// sent wants s.mu.
+func (c *Cache) sent(s *shard, f *Flight, l *Lease) {
+	switch {
 	case f == nil:
 	case f.lease == nil:
 		f.lease = l
 	case f.lease != l:
-		c.happens(s, &id, strayed, nil, "")
+		c.happens(s, &f.id, strayed, nil, "")
 	}
 }
 

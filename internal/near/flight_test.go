@@ -108,18 +108,58 @@ func TestAReadFromBeforeAWriteHasNoLease(t *testing.T) {
 	id := numbered(t, 1)
 	before := s.fly(id)
 	f := s.Begin(id, s.now)
-	s.Sent(keyOf(id), s.lease)
-	s.Answered(keyOf(id), s.lease)
+	s.Carried(f, s.lease)
 	newer := ending(t, 11, s.now.Add(time.Hour))
 	s.Land(f, newer, nil, s.now)
 	if s.Land(before, ending(t, 10, s.now.Add(time.Hour)), nil, s.now) {
 		t.Error("a read from before a write: got it kept, want it poisoned")
 	}
 	if _, l, _ := before.Result(); l != nil {
-		t.Error("lease of a read from before a write: got one, want none: the report may have come")
+		t.Error("lease of a read from before a write: got one, want none: nobody reports the write")
 	}
-	s.wantPeek(id, newer, "of what was read behind the write")
+	s.wantPeek(id, newer, "of what was read in the write")
 	if got := s.wantSound().Poisoned; got != 1 {
 		t.Errorf("poisoned flights: got %d, want 1", got)
+	}
+}
+
+// TestWhatPoisonsAFlightInAWrite is TestWhatPoisonsAFlight for one whose reply nobody tells of.
+func TestWhatPoisonsAFlightInAWrite(t *testing.T) {
+	id := numbered(t, 1)
+	for _, c := range []struct {
+		name string
+		come func(s *site, f *Flight)
+		kept bool
+	}{
+		{"nothing", func(s *site, f *Flight) { s.Carried(f, s.lease) }, true},
+		{"a report before it is sent", func(s *site, f *Flight) { s.Report(id, s.lease); s.Carried(f, s.lease) }, false},
+		{"a report after it was sent", func(s *site, f *Flight) { s.Carried(f, s.lease); s.Report(id, s.lease) }, false},
+		{"a reply to a read of the same key", func(s *site, f *Flight) {
+			s.Carried(f, s.lease)
+			s.Answered(keyOf(id), s.lease)
+			s.Report(id, s.lease)
+		}, false},
+		{"another write of this node begins", func(s *site, f *Flight) { s.Carried(f, s.lease); s.Begin(id, s.now) }, false},
+		{"another write of this node ends", func(s *site, f *Flight) { s.Carried(f, s.lease); s.Invalidate(id) }, false},
+		{"it is sent on a second connection", func(s *site, f *Flight) { s.Carried(f, s.lease); s.Carried(f, new(Lease)) }, false},
+		{"it is never sent", func(*site, *Flight) {}, false},
+		{"a flight that was poisoned before is sent", func(s *site, f *Flight) {
+			old := f
+			f = s.Begin(id, s.now)
+			s.Carried(f, s.lease)
+			s.Carried(old, new(Lease))
+			s.Land(f, ending(t, 10, s.now.Add(time.Hour)), nil, s.now)
+		}, true},
+		{"the connection is lost", func(s *site, f *Flight) { s.Carried(f, s.lease); s.lease.End() }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t, 1<<20)
+			f := s.Begin(id, s.now)
+			c.come(s, f)
+			s.Land(f, ending(t, 10, s.now.Add(time.Hour)), nil, s.now)
+			if _, got := s.Peek(&id, s.now); got != c.kept {
+				t.Errorf("after the flight: got the record kept: %t, want %t", got, c.kept)
+			}
+		})
 	}
 }

@@ -47,28 +47,32 @@ type exchanged struct {
 	kept    bool           // the near cache holds what the server held after the swap
 }
 
-// exchange is replace, which in the same round trip reads the key again, such that the server will report a change of
-// it: so the near cache need not ask for what this node has written. Where the script surely did nothing replace tries
-// again.
+// exchange is replace, which also lets the server report the next change of the key: so the near cache need not ask for
+// what this node has written. Where the script surely did nothing replace tries again.
 func (s *Store) exchange(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (exchanged, error) {
 	sent := time.Now()
 	f := s.cache.Begin(id, sent)
 	key := s.key(id)
+	number := s.carried.add(f)
+	defer s.carried.remove(number)
 	swap := s.swap.evalsha(s.client.B(), key, swapArgs(old, next, ttl)...)
-	get := s.client.B().Get().Key(key).Cache()
-	// A cacheable command is one that is sent with the request to track what it reads. All commands of a batch must be.
-	replies := s.client.DoMultiCache(ctx,
-		rueidis.CT(rueidis.Cacheable(swap).ToStaticTTL(), near.TTL), rueidis.CT(get.ToStaticTTL(), near.TTL))
-	current, err := swapped(replies[0], replies[0].Error(), next, sent)
-	there, getErr := replies[1].ToString()
-	r, getErr := landing(there, getErr, current, next, sent.Add(ttl))
-	kept := s.cache.Land(f, r, s.failure(s.about("get", id), getErr), time.Now())
-
+	// A cacheable command is one that is sent with the request to report changes of what it reads.
+	reply := s.client.DoCache(ctx, rueidis.Cacheable(swap).ToStaticTTL(), number)
+	current, err := swapped(reply, reply.Error(), next, sent)
 	if code, _ := errorCode(err); code == "NOSCRIPT" || didNothing(err) {
+		s.cache.Land(f, nil, err, time.Now())
 		current, err = s.replace(ctx, key, old, next, ttl)
 		return exchanged{current: current}, err
 	}
-	return exchanged{current, kept}, err
+	return exchanged{current, s.land(f, current, err, next, sent.Add(ttl))}, err
+}
+
+// land ends the flight of a swap that has brought current: if that is next, it ends at the given instant.
+func (s *Store) land(f *near.Flight, current *record.Record, err error, next *record.Record, ends time.Time) (kept bool) {
+	if err == nil && current == next {
+		current = endingBy(next, ends)
+	}
+	return s.cache.Land(f, current, err, time.Now())
 }
 
 // exchangeUnreported is exchange where the server reports nothing: what was swapped in is known without a read, and is
@@ -77,28 +81,7 @@ func (s *Store) exchangeUnreported(ctx context.Context, id ident.ID, old, next *
 	sent := time.Now()
 	f := s.cache.Begin(id, sent)
 	current, err := s.replace(ctx, s.key(id), old, next, ttl)
-	landed := current
-	if err == nil && current == next {
-		landed = endingBy(next, sent.Add(ttl))
-	}
-	kept := s.cache.Land(f, landed, err, time.Now())
-	return exchanged{current, kept}, err
-}
-
-// landing returns what the read behind a swap has brought: what was swapped in, which ends at the given instant, or what
-// was there instead. If it is a third one's, nothing is known of its end.
-func landing(there string, err error, current, next *record.Record, ends time.Time) (*record.Record, error) {
-	switch {
-	case err == nil && current == next && there == next.JSON():
-		return endingBy(next, ends), nil
-	case err == nil && current != nil && there == current.JSON():
-		return current, nil
-	}
-	r, err := parseText(there, err)
-	if err != nil {
-		return nil, err
-	}
-	return r.WithExpires(time.Time{}), nil
+	return exchanged{current, s.land(f, current, err, next, sent.Add(ttl))}, err
 }
 
 // endingBy returns r such that its session ends at the given instant at the latest.

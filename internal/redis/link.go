@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,38 @@ type tracking struct {
 	watches *watches
 	probe   atomic.Pointer[probe]
 	connect chan struct{} // holds a token after a connection was made, which has no lease before its first heartbeat
+	carried carried
+}
+
+// carried are the flights whose read is part of a write that is being sent. A client does not tell a link which session such
+// a command is about. It hands through, as a TTL that means nothing to a link, a number, which is negative.
+type carried struct {
+	mu      sync.Mutex
+	last    time.Duration
+	flights map[time.Duration]*near.Flight
+}
+
+func (c *carried) add(f *near.Flight) (number time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last--
+	if c.flights == nil {
+		c.flights = make(map[time.Duration]*near.Flight)
+	}
+	c.flights[c.last] = f
+	return c.last
+}
+
+func (c *carried) remove(number time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.flights, number)
+}
+
+func (c *carried) of(number time.Duration) *near.Flight {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.flights[number]
 }
 
 func (t *tracking) newLink(rueidis.CacheStoreOption) rueidis.CacheStore {
@@ -56,10 +89,15 @@ func wake(ch chan struct{}) {
 const heartbeatCommand = "HELLO"
 
 // Flight always says that there is nothing, so rueidis asks the server.
-func (l *link) Flight(key, command string, _ time.Duration, now time.Time) (rueidis.RedisMessage, rueidis.CacheEntry) {
-	if command == heartbeatCommand {
+func (l *link) Flight(key, command string, number time.Duration, now time.Time) (rueidis.RedisMessage, rueidis.CacheEntry) {
+	switch {
+	case number < 0:
+		if f := l.carried.of(number); f != nil {
+			l.cache.Carried(f, l.lease.Load())
+		}
+	case command == heartbeatCommand:
 		l.beat.Store(max(1, l.cache.Mono(now)))
-	} else {
+	default:
 		l.cache.Sent(key, l.lease.Load())
 	}
 	return rueidis.RedisMessage{}, nil

@@ -67,6 +67,9 @@ func (s *Settings) ClientOption(o rueidis.ClientOption) (rueidis.ClientOption, e
 	o.DisableRetry = true     // the store retries, knowing what is safe to send twice
 	o.AlwaysPipelining = true // outside the pipeline a deadline closes the connection, for all who use it
 	o.DisableCache = s.NearBytes == 0
+	if s.NearBytes > 0 {
+		o.ClientTrackingOptions = []string{"OPTIN", "NOLOOP"} // nobody needs to be told what the store itself has done
+	}
 	if o.PipelineMultiplex == 0 {
 		o.PipelineMultiplex = -1 // one connection a node: three times as fast as two, and its lease covers all reads
 	}

@@ -16,13 +16,15 @@ const opTimeout = time.Second
 
 // task is what a command is about.
 type task struct {
-	op   string   // for errors
-	key  string   // whose server is asked; empty: any
-	hide []string // beside the key no error may quote these
+	op     string   // for errors
+	key    string   // whose server is asked; empty: any
+	hide   []string // beside the key no error may quote these
+	id     ident.ID // whose key it is
+	writes bool     // it may change what is kept under id
 }
 
 // about is the task op for id's key.
-func (s *Store) about(op string, id ident.ID) task { return task{op: op, key: s.key(id)} }
+func (s *Store) about(op string, id ident.ID) task { return task{op: op, key: s.key(id), id: id} }
 
 // secrets are the texts that no error about t may quote: the key, and the id in it.
 func (t *task) secrets(prefix string) []string {
@@ -50,6 +52,9 @@ func run[T any](ctx context.Context, s *Store, t task, f func(ctx context.Contex
 		defer slot.release()
 		growStack()
 		v, err := f(lasting{ctx})
+		if t.writes && ctx.Err() != nil { // It was given up, and may have changed what was read since.
+			s.wrote(t.id)
+		}
 		ended <- outcome{v, err}
 	}()
 	select {

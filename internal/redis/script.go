@@ -12,6 +12,9 @@ import (
 // milliseconds, or replaces it by ARGV[3] with that TTL. It returns 1 when that is done, nil if nothing is there, and
 // else what is there, with its TTL in milliseconds.
 //
+// A GET is last that is about what the script leaves. It tells the server what to report changes of, if it was asked to
+// report those of what the script reads.
+//
 // GETEX without options reads as GET does but counts as a write. So a replica refuses it, where GET would say what is
 // old, or that nothing is there. It comes after the comparison because a script that has written may go on when the
 // server is out of memory: SET must be the first write, to be refused then. DEL and PEXPIRE are not refused.
@@ -20,6 +23,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
 	if #ARGV == 1 then redis.call('DEL', KEYS[1])
 	elseif #ARGV == 2 then redis.call('PEXPIRE', KEYS[1], ARGV[2])
 	else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end
+	redis.call('GET', KEYS[1])
 	return 1
 end
 local other = redis.call('GETEX', KEYS[1])

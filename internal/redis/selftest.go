@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -225,6 +226,39 @@ func (t *trial) denied(st step, text string) error {
 // hearsOfChanges checks that a change made on another connection is reported on the one that read: some managed servers
 // and proxies accept the command that asks for it, and then never report anything. The error is an *unreported if so.
 func (s *Store) hearsOfChanges(ctx context.Context, client rueidis.Client) error {
+	read := func(key string) error {
+		return client.DoCache(ctx, client.B().Get().Key(key).Cache().ToStaticTTL(), near.TTL).Error()
+	}
+	switch heard, err := s.hearsOf(ctx, client, read); {
+	case errors.Is(err, errHindered):
+		return nil // It has accepted to report.
+	case err != nil:
+		return err
+	case !heard:
+		// The client does not tell what the server replies to this, which it sends before every such read.
+		refusal := client.Do(ctx, client.B().ClientCaching().Yes().Build()).Error()
+		if code, text, ok := replied(refusal); ok && code == "NOPERM" {
+			return refusedReports(text)
+		}
+		return &unreported{"it accepts CLIENT TRACKING and says nothing. Use a server that supports it, with no proxy before it"}
+	}
+	swap := func(key string) error {
+		args := []string{probeFirst, fmt.Sprint(probeTTL.Milliseconds()), probeSecond}
+		return client.DoCache(ctx, rueidis.Cacheable(s.swap.eval(client.B(), key, args...)).ToStaticTTL(), near.TTL).Error()
+	}
+	var err error
+	s.tracksScripts, err = s.hearsOf(ctx, client, swap)
+	if errors.Is(err, errHindered) {
+		err = nil // It is not known. Then what a script leaves is read again.
+	}
+	return err
+}
+
+// errHindered is why it was not found out whether the server reports changes: it takes none at present.
+var errHindered = errors.New("the server takes no changes at present")
+
+// hearsOf reports whether the server reports a change of what read, on a key that holds probeFirst, has asked it to report.
+func (s *Store) hearsOf(ctx context.Context, client rueidis.Client, read func(key string) error) (heard bool, err error) {
 	p := &probe{key: s.Prefix + "self test " + rand.Text(), seen: make(chan struct{}, 1)}
 	s.probe.Store(p)
 	defer s.probe.Store(nil)
@@ -232,34 +266,29 @@ func (s *Store) hearsOfChanges(ctx context.Context, client rueidis.Client) error
 	set := func(c rueidis.CoreClient, value string) error {
 		return c.Do(ctx, c.B().Set().Key(p.key).Value(value).Px(probeTTL).Build()).Error()
 	}
-	err := set(client, "1")
+	err = set(client, probeFirst)
 	if code, _ := errorCode(err); slices.Contains(hinderingCodes, code) {
-		return nil // Nothing can be changed. The server has accepted to report.
+		return false, errHindered
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer client.Do(ctx, client.B().Del().Key(p.key).Build())
-	read := client.B().Get().Key(p.key).Cache().ToStaticTTL()
-	if err := client.DoCache(ctx, read, near.TTL).Error(); err != nil {
-		return err
+	if err := read(p.key); err != nil {
+		return false, err
 	}
 	other, release := client.Dedicate()
 	defer release()
 	defer other.Close() // it would idle in a pool for ever
-	if err := set(other, "2"); err != nil {
-		return err
+	if err := set(other, probeGrave); err != nil {
+		return false, err
 	}
 	select {
 	case <-p.seen:
-		return nil
+		return true, nil
 	case <-time.After(probeTimeout):
+		return false, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
-	// The client does not tell what the server replies to this, which it sends before every such read.
-	if code, text, ok := replied(other.Do(ctx, other.B().ClientCaching().Yes().Build()).Error()); ok && code == "NOPERM" {
-		return refusedReports(text)
-	}
-	return &unreported{"it accepts CLIENT TRACKING and says nothing. Use a server that supports it, with no proxy before it"}
 }

@@ -24,6 +24,8 @@ type Store struct {
 	users      userScripts
 	slots      *slots
 
+	tracksScripts bool // the server reports changes of what a script has read
+
 	mu    sync.Mutex // guards the change from starting to connected to closed
 	life  context.Context
 	kill  context.CancelFunc
@@ -123,15 +125,18 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 	}
 	t := s.about("swap", id)
 	t.hide = []string{old.JSON(), next.JSON()}
-	if s.cache != nil && !s.Koa && old != nil && next != nil { // Beside Koa the end of a record is known to the server alone.
+	if old != nil && next != nil && s.keepsSwapped() {
+		t.writes = true
 		e, err := run(ctx, s, t, func(ctx context.Context) (exchanged, error) {
 			if !s.reports() {
 				return s.exchangeUnreported(ctx, id, old, next, ttl)
 			}
 			return s.exchange(ctx, id, old, next, ttl)
 		})
-		if !e.kept {
-			s.cache.Invalidate(id)
+		if e.kept {
+			s.watches.changed(id)
+		} else {
+			s.wrote(id)
 		}
 		return e.current, err
 	}
@@ -141,6 +146,12 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 		}
 		return s.replace(ctx, t.key, old, next, ttl)
 	})
+}
+
+// keepsSwapped reports whether the near cache may keep what a swap leaves. Beside Koa the end of a record is known to the
+// server alone.
+func (s *Store) keepsSwapped() bool {
+	return s.cache != nil && !s.Koa && (!s.reports() || s.tracksScripts)
 }
 
 // Watch is the root's RueidisStore.Watch.
@@ -267,12 +278,19 @@ func (s *Store) fly(ctx context.Context, id ident.ID, f *near.Flight) {
 }
 
 // write runs a command that may change id's record. When it returns, whatever the outcome, the near cache has forgotten
-// what was read before. What a command changes that was given up is reported like the change of somebody else.
+// what was read before, and it forgets once more when a command ends that was given up.
 func write[T any](ctx context.Context, s *Store, id ident.ID, t task, f func(ctx context.Context) (T, error)) (T, error) {
-	if s.cache != nil {
-		defer s.cache.Invalidate(id)
-	}
+	t.writes = true
+	defer s.wrote(id)
 	return run(ctx, s, t, f)
+}
+
+// wrote is told that this store has written what is kept under id, or may have: the server reports it to everybody else.
+func (s *Store) wrote(id ident.ID) {
+	if s.cache != nil {
+		s.cache.Invalidate(id)
+	}
+	s.watches.changed(id)
 }
 
 func (s *Store) key(id ident.ID) string {
