@@ -96,6 +96,10 @@ type Config struct {
 	// Default: time.Second.
 	StoreTimeout time.Duration
 
+	// LiveSilence is how long a [Live] goes on when the store cannot be asked whether its session stands; then it ends, with
+	// the store's error as its cause. Default: time.Minute.
+	LiveSilence time.Duration
+
 	// MaxRecordBytes bounds a session's JSON: a larger one is not stored (ErrTooLarge), and not loaded.
 	// Default: 65536. At most 16 MiB.
 	MaxRecordBytes int
@@ -172,7 +176,7 @@ func (c Config) Validate() error {
 	for _, d := range []struct {
 		name  string
 		value time.Duration
-	}{{"TTL", c.TTL}, {"Lifetime", c.Lifetime}, {"StoreTimeout", c.StoreTimeout}} {
+	}{{"TTL", c.TTL}, {"Lifetime", c.Lifetime}, {"StoreTimeout", c.StoreTimeout}, {"LiveSilence", c.LiveSilence}} {
 		if d.value < 0 {
 			wrong("%s: %v; want a positive duration, or 0 for the default", d.name, d.value)
 		}
@@ -248,6 +252,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.StoreTimeout == 0 {
 		c.StoreTimeout = defaultStoreTimeout
+	}
+	if c.LiveSilence == 0 {
+		c.LiveSilence = time.Minute
 	}
 	if c.MaxPerUser == 0 {
 		c.MaxPerUser = defaultMaxPerUser

@@ -18,7 +18,8 @@ import (
 // frames do not carry, and which is marked Secure wherever the request came over TLS. Every field is checked at
 // start-up, and again when a session is given a Cookie of its own.
 type Cookie struct {
-	// Name is the cookie's name, and NAME.sig the signature's. Only Config's counts. Default: koa.sid.
+	// Name is the cookie's name, and NAME.sig the signature's: a token of RFC 6265 without %, or with Config.Koa any name
+	// that Koa can send, such as koss:test_sid or sess[id]. Only Config's counts. Default: koa.sid.
 	Name string
 
 	// Path is where the session is seen: the middleware does nothing elsewhere, and browsers send the cookies nowhere

@@ -12,7 +12,7 @@ import (
 )
 
 // MemoryStore keeps sessions in the memory of this process: they end with it, and other processes do not see them. It
-// is the default, for one process and for tests. It is a [Swapper], a [Peeker], a [Watcher] and [Local], and safe for
+// is the default, for one process and for tests. It is a [Swapper], an [Ender], a [Peeker], a [Watcher] and [Local], and safe for
 // concurrent use.
 //
 // It holds at most MaxSessions. Where a new session finds no room the least recently used one is evicted; which one
@@ -34,7 +34,11 @@ var (
 	_ Swapper = (*MemoryStore)(nil)
 	_ Peeker  = (*MemoryStore)(nil)
 	_ Watcher = (*MemoryStore)(nil)
+	_ Ender   = (*MemoryStore)(nil)
 	_ Local   = (*MemoryStore)(nil)
+
+	_ UserIndex  = (*MemoryStore)(nil)
+	_ UserMarker = (*MemoryStore)(nil)
 )
 
 // MemoryConfig configures a [MemoryStore]. The zero value is ready to use.
@@ -103,10 +107,43 @@ func (s *MemoryStore) Swap(ctx context.Context, id ID, old, next *Record, ttl ti
 	return (*Record)(r), err
 }
 
+// End does what [Ender] says.
+func (s *MemoryStore) End(ctx context.Context, id ID) (was *Record, err error) {
+	r, err := s.store.End(ctx, ident.ID(id))
+	return (*Record)(r), err
+}
+
 // Watch does what [Watcher] says. seen is told after each Set, Destroy and Swap that changed or renewed the session, and
 // after its eviction; of a session whose TTL has passed when the store cleans it up, which may be any time later.
 func (s *MemoryStore) Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error) {
 	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
+}
+
+// Enter does what [UserIndex] says.
+func (s *MemoryStore) Enter(ctx context.Context, user string, e UserEntry, keep, grace time.Duration) error {
+	return s.store.Enter(ctx, user, innerEntry(e), keep, grace)
+}
+
+// Entries does what [UserIndex] says.
+func (s *MemoryStore) Entries(ctx context.Context, user, cursor string) (UserPage, error) {
+	return outerPage(s.store.Entries(ctx, user, cursor))
+}
+
+// Leave does what [UserIndex] says. An entry also goes with its session, when that is evicted, or has expired and is
+// cleaned up.
+func (s *MemoryStore) Leave(ctx context.Context, user string, entries []UserEntry, grace time.Duration) error {
+	return s.store.Leave(ctx, user, innerEntries(entries), grace)
+}
+
+// Admit does what [UserMarker] says.
+func (s *MemoryStore) Admit(ctx context.Context, user string, id ID, keep time.Duration, a LoginAttempt) (time.Time, error) {
+	return outerLogin(s.store.Admit(ctx, user, ident.ID(id), keep, a.inner()))
+}
+
+// Mark does what [UserMarker] says.
+func (s *MemoryStore) Mark(ctx context.Context, user string, a LoginAttempt) (UserMark, error) {
+	m, err := s.store.Mark(ctx, user, a.inner())
+	return UserMark(m), err
 }
 
 // Local says that no method waits for I/O.

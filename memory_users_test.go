@@ -62,6 +62,34 @@ func TestMemoryStoreForgetsUsersWithoutEntriesAndMarks(t *testing.T) {
 	})
 }
 
+// TestMemoryStoreEntriesGoWithEvictionAndExpiry logs in with a store that has room for a few.
+func TestMemoryStoreEntriesGoWithEvictionAndExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sess.NewMemoryStore(sess.MemoryConfig{MaxSessions: 8})
+		st := newPortal(t, sess.Config{Store: store, TTL: time.Hour, MaxPerUser: -1}, nil)
+		for range 20 {
+			st.loggedIn("ann")
+		}
+		entries := func() int {
+			page, err := store.Entries(context.Background(), "ann", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(page.Entries)
+		}
+		if got := entries(); got != 8 {
+			t.Errorf("entries of 20 logins with room for 8: got %d, want 8", got)
+		}
+		time.Sleep(2 * time.Hour)
+		for range 40 {
+			st.loggedIn("bob") // Its writes clean up.
+		}
+		if got := entries(); got != 0 {
+			t.Errorf("entries of sessions that have expired: got %d, want 0", got)
+		}
+	})
+}
+
 func liveObjects() int {
 	runtime.GC()
 	runtime.GC()

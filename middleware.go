@@ -43,6 +43,7 @@ type Manager struct {
 	config *Config // defaults filled in; not written after NewManager
 	shelf  shelf
 	users  users.Protocol
+	lives  lives
 
 	ring    *sign.Keyring // nil: unsigned
 	ids     ident.Source

@@ -68,6 +68,29 @@ func TestAPanicLeavesNoRequestWaiting(t *testing.T) {
 	}
 }
 
+// resetting is a Transport that resets the request where it is to write.
+type resetting struct{ brittle }
+
+func (resetting) Write(ctx *fasthttp.RequestCtx, _ string, _ time.Duration) { ctx.ResetUserValues() }
+func (resetting) Expire(ctx *fasthttp.RequestCtx)                           { ctx.ResetUserValues() }
+
+func TestATransportThatResetsTheRequestDoesNotWaitForItself(t *testing.T) {
+	var kept sess.Session
+	c := newClient(routed(sess.Config{Transport: resetting{}}, routes{
+		"act": func(_ *fiber.Ctx, s sess.Session) error {
+			kept = s
+			sess.Set(s, "n", 1)
+			return nil
+		},
+	}))
+	var ctx fasthttp.RequestCtx
+	within(t, "the request", func() { c.send(&ctx, "/act") })
+	if err := kept.Err(); !errors.Is(err, sess.ErrReleased) {
+		t.Errorf("a handle of the request that was reset: got %v, want ErrReleased", err)
+	}
+	within(t, "the next request", func() { c.get("/act") })
+}
+
 // swallow runs f, which may panic.
 func swallow(f func()) {
 	defer func() { _ = recover() }()

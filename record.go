@@ -52,6 +52,10 @@ func (r *Record) Expires() time.Time { return r.inner().Expires() }
 // means that the end is unknown.
 func (r *Record) WithExpires(t time.Time) *Record { return (*Record)(r.inner().WithExpires(t)) }
 
+// IsSession reports whether the record is a session, and not what a renewal leaves behind under the old id. It is for
+// stores that are an [Ender].
+func (r *Record) IsSession() bool { return r.inner().Live() }
+
 // Format prints the record's size for every verb, never its content.
 func (r Record) Format(f fmt.State, verb rune) { record.Record(r).Format(f, verb) }
 

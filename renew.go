@@ -3,7 +3,9 @@ package sess
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/fibersess/sess/internal/draft"
@@ -14,6 +16,10 @@ import (
 
 // regenerate leaves the id behind, which the commit retires.
 func (r *request) regenerate() {
+	if r.alone {
+		r.err = errInsideDo
+		return
+	}
 	if base := r.draft.Base(); base != nil && r.fate == draft.Keep {
 		r.fate, r.leaving, r.left = draft.Renew, r.id, base
 	}
@@ -182,4 +188,176 @@ func (r *request) finish() error {
 	}
 	r.debt = expire
 	return nil
+}
+
+// authn is what a request has to do with a login.
+type authn struct {
+	user  string            // who is to be logged in; empty: nobody
+	pass  int64             // the mark of this request's EndAll
+	swept map[ident.ID]bool // what that has ended
+	void  bool              // a login was void or refused
+}
+
+// authenticate returns the request's authn.
+func (r *request) authenticate() *authn {
+	if r.authn == nil {
+		r.authn = &authn{}
+	}
+	return r.authn
+}
+
+// user returns who is logged in, as far as this request knows.
+func (r *request) user() string {
+	if r.authn != nil && r.authn.user != "" {
+		return r.authn.user
+	}
+	if r.draft.Wiped() {
+		return ""
+	}
+	id := r.stands()
+	return r.m.users.UserOf(id, r.draft.Base())
+}
+
+// proven returns whose the session of id is that others can write: only our own proof counts.
+func (m *Manager) proven(id *ident.ID, r *record.Record) string {
+	h := r.Header()
+	if h.User == "" || m.ring == nil {
+		return ""
+	}
+	if _, ok := m.ring.CheckUserMAC(h.MAC, id, h.User, h.Login); !ok {
+		return ""
+	}
+	return h.User
+}
+
+// logIn notes the login, which the commit carries out.
+func (r *request) logIn(user string) {
+	if err := record.CheckUser(user); err != nil {
+		if r.err == nil {
+			r.err = &ownError{err}
+		}
+		return
+	}
+	if r.alone {
+		r.err = errInsideDo
+		return
+	}
+	r.authenticate().user = strings.Clone(user)
+	if r.draft.Base().LifeMS() != 0 && r.life == 0 {
+		r.cookie, r.ownCookie = r.m.cookie, true
+	}
+	switch base := r.draft.Base(); {
+	case r.fate == draft.End: // First that one ends.
+		return
+	case r.fate == draft.Keep && base != nil:
+		r.leaving, r.left = r.id, base
+	case r.fate == draft.Keep && (r.renewed || r.ended) && r.signed:
+		r.leaving = *r.presented()
+	}
+	r.fate, r.id, r.renewed = draft.Begin, ident.ID{}, false
+}
+
+// loggedIn notes that no login is to be carried out any more.
+func (r *request) loggedIn() {
+	if r.authn != nil {
+		r.authn.user = ""
+	}
+}
+
+// void reports whether a login of this request was void or refused.
+func (r *request) void() bool { return r.authn != nil && r.authn.void }
+
+// remember notes the life that the session is to have.
+func (r *request) remember(d time.Duration) error {
+	most := r.m.config.Lifetime
+	switch {
+	case r.alone:
+		return errInsideDo
+	case d < time.Second:
+		return &ownError{fmt.Errorf("sess: Remember: %v; want at least a second", d)}
+	case most > 0 && d > most:
+		return &ownError{fmt.Errorf("sess: Remember: %v; want at most Config.Lifetime, %v", d, most)}
+	}
+	c := *r.options(r.draft.Base())
+	c.MaxAge, c.Expires = d, time.Time{}
+	if errs := c.Validate(!c.DangerouslyUnsigned, r.m.config.Koa); len(errs) > 0 {
+		return &ownError{errors.Join(errs...)}
+	}
+	r.wrote()
+	r.life, r.cookie, r.ownCookie = d, c, true
+	return nil
+}
+
+// login begins the session of the user, and retires the one that was presented.
+func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) error {
+	a := r.authn
+	in := users.Login{
+		User: a.user, Old: r.leaving, New: r.id, Swept: a.swept,
+		Attempt: record.LoginAttempt{Began: r.began(), Pass: a.pass},
+		Build:   &builder{r, at, ttl, false},
+	}
+	if !r.leaving.IsZero() && r.arrived != nil && r.signed {
+		in.Seen = r.m.users.UserOf(r.presented(), r.arrived) == a.user
+	}
+	made, err := r.m.users.Login(ctx, in)
+	if errors.Is(err, users.ErrTaken) {
+		return errIDTaken
+	}
+	for _, id := range made.Trimmed {
+		r.count(countDestroyed)
+		emit(r.m.config.Hooks.Displaced, Event{ID: ID(id)})
+	}
+	if err != nil {
+		return err
+	}
+	r.id, r.created, r.ended = made.ID, made.Record.CreatedMS(), false
+	r.draft.Rebase(made.Record)
+	if made.Joined {
+		r.count(countSaved)
+		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+		return nil
+	}
+	r.count(countCreated)
+	if made.Old.IsZero() {
+		emit(r.m.config.Hooks.Created, Event{ID: ID(r.id)})
+		return nil
+	}
+	r.count(countRegenerated)
+	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
+	return nil
+}
+
+// refuseLogin makes a login that is void the error of the request.
+func (r *request) refuseLogin(err error) error {
+	if !errors.Is(err, ErrLoginRefused) {
+		err = ErrEnded
+	}
+	r.authenticate().void = true
+	r.loggedIn()
+	_ = r.die(ReasonGone)
+	return &Error{Op: "login", Err: err}
+}
+
+// builder makes the records of a request for the protocol of users' sessions.
+type builder struct {
+	r      *request
+	at     time.Time
+	ttl    time.Duration
+	nobody bool // the new record is nobody's
+}
+
+func (b *builder) Write(id *ident.ID, on *record.Record, h record.Header) (*record.Record, time.Duration, error) {
+	if b.r.life != 0 {
+		h.Life = b.r.life.Milliseconds()
+	}
+	if b.nobody {
+		h.User, h.Login = "", 0
+	}
+	return b.r.write(id, on, h, b.at, b.ttl)
+}
+
+func (b *builder) Keep(id *ident.ID, on *record.Record, h record.Header) (*record.Record, time.Duration, error) {
+	ttl := b.r.complete(id, on, &h, b.at, b.ttl)
+	next, err := record.Merge(on, nil, h, b.r.m.config.MaxRecordBytes)
+	return next, ttl, err
 }

@@ -34,11 +34,12 @@ type request struct {
 // arrival is the part of a request that each one fills, and the next one finds empty.
 type arrival struct {
 	ctx       *fasthttp.RequestCtx
-	in        Request // nil: plain fasthttp
-	outer     *ticket // of another manager's session, around this one
-	loaded    bool    // the presented ids were looked up, or there are none
-	concluded bool    // the frame began to commit. The frame's own
-	committed bool    // the response is decided: what is written from now on needs Save
+	in        Request   // nil: plain fasthttp
+	outer     *ticket   // of another manager's session, around this one
+	came      time.Time // when the middleware got the request, where ctx does not say
+	loaded    bool      // the presented ids were looked up, or there are none
+	concluded bool      // the frame began to commit. The frame's own
+	committed bool      // the response is decided: what is written from now on needs Save
 }
 
 // work is the part that only a request with a session fills: most have none, and do not pay for its reset.
@@ -46,6 +47,7 @@ type work struct {
 	base context.Context // parent of the store's deadlines; nil: Background
 	at   time.Time
 
+	alone   bool // a Live's: there is no client, so no cookie can be sent
 	signed  bool // the jar has an id with a good signature, not yet looked up unless loaded
 	loadErr error
 
@@ -133,11 +135,14 @@ func newRequest(m *Manager) *request {
 // bind makes r the request of ctx, finds what that presents, and returns its ticket.
 func (r *request) bind(ctx *fasthttp.RequestCtx, in Request, outer *ticket) *ticket {
 	r.ctx, r.in, r.outer = ctx, in, outer
+	if ctx.Time().IsZero() { // Made by hand.
+		r.came = time.Now()
+	}
 	signed := r.present()
 	r.loaded = !signed
 	if signed {
 		r.signed = true
-		r.at = arrivalTime(ctx)
+		r.at = r.began()
 		if in != nil && !r.m.shelf.local {
 			r.base = in.Context()
 		}
@@ -157,12 +162,12 @@ func (r *request) ticket() *ticket {
 	return t
 }
 
-// arrivalTime is when the request came in, by fasthttp's word. A RequestCtx made by hand has none.
-func arrivalTime(ctx *fasthttp.RequestCtx) time.Time {
-	if t := ctx.Time(); !t.IsZero() {
+// began is when the request came in, by fasthttp's word. Logins go by it, so it is never later.
+func (r *request) began() time.Time {
+	if t := r.ctx.Time(); !t.IsZero() {
 		return t
 	}
-	return time.Now()
+	return r.came
 }
 
 // parent is what the deadlines of a load derive from.

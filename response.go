@@ -141,6 +141,9 @@ func (m *Manager) options(on *record.Record, own *cookies.Cookie) *cookies.Cooki
 
 // setCookie gives the session cookie options of its own.
 func (r *request) setCookie(c Cookie) error {
+	if r.alone {
+		return errInsideDo
+	}
 	own := &r.m.cookie
 	c.Name, c.DangerouslyUnsigned = own.Name, own.DangerouslyUnsigned
 	if c.Path == "" {

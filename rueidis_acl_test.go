@@ -76,6 +76,15 @@ func useAll(t *testing.T, option rueidis.ClientOption) {
 			name string
 			do   func() error
 		}{
+			{"users", func() error {
+				a := sess.LoginAttempt{Began: time.Now()}
+				login, err := s.Admit(t.Context(), "ann", id, time.Hour, a)
+				e := sess.UserEntry{ID: id, Login: login}
+				_, entries := s.Entries(t.Context(), "ann", "")
+				enter, leave := s.Enter(t.Context(), "ann", e, time.Hour, time.Minute), s.Leave(t.Context(), "ann", []sess.UserEntry{e}, time.Minute)
+				_, mark := s.Mark(t.Context(), "bob", a)
+				return errors.Join(err, entries, enter, leave, mark, s.Leave(t.Context(), "ann", []sess.UserEntry{e}, 0))
+			}},
 			{"Swap", func() error {
 				for _, swap := range [][2]*sess.Record{{nil, first}, {first, second}, {second, second}, {first, second}, {second, nil}} {
 					if _, err := s.Swap(t.Context(), id, swap[0], swap[1], time.Hour); err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"runtime"
 	"strings"
@@ -102,6 +101,7 @@ func TestRueidisWrongPasswordIsErrRedisAuth(t *testing.T) {
 func TestRueidisReplicaIsErrRedisReplica(t *testing.T) {
 	pair := redistest.StartSentinel(t)
 	for _, config := range []sess.RueidisConfig{{}, {NoNearCache: true}} {
+		config.StartTimeout = 300 * time.Millisecond
 		if err := wantNoStore(t, addresses(pair.Replica.Addr), config); !errors.Is(err, sess.ErrRedisReplica) {
 			t.Errorf("a replica's address: got the error %v, want ErrRedisReplica", err)
 		}
@@ -166,41 +166,6 @@ func (c *rewritten) Read(b []byte) (int, error) {
 	n := copy(b, c.rest)
 	c.rest = c.rest[n:]
 	return n, nil
-}
-
-// TestRueidisWithoutReportsWorksUncachedAndWarnsOnce has a server that refuses to report changes, and one that agrees
-// and does not.
-func TestRueidisWithoutReportsWorksUncachedAndWarnsOnce(t *testing.T) {
-	server := redistest.Start(t)
-	server.Do("ACL", "SETUSER", "untracked", "on", ">pw", "~*", "+@all", "-client|tracking")
-	refused := addresses(server.Addr)
-	refused.Username, refused.Password = "untracked", "pw"
-	swallowed := addresses(server.Addr)
-	swallowed.DialCtxFn = rewriting(func(b []byte) []byte {
-		return bytes.ReplaceAll(b, []byte("*4\r\n$6\r\nCLIENT\r\n$8\r\nTRACKING\r\n$2\r\nON\r\n$5\r\nOPTIN\r\n"),
-			[]byte("*3\r\n$6\r\nCLIENT\r\n$8\r\nNO-EVICT\r\n$2\r\nON\r\n"))
-	}, nil)
-
-	for name, option := range map[string]rueidis.ClientOption{"refused": refused, "swallowed": swallowed} {
-		t.Run(name, func(t *testing.T) {
-			var log bytes.Buffer
-			s := openRueidis(t, option, sess.RueidisConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			if s.Stats().NearCache {
-				t.Error("near cache: got one, want none")
-			}
-			if got := strings.Count(log.String(), "level=WARN"); got != 1 {
-				t.Errorf("warnings: got %d, want 1, in %q", got, log.String())
-			}
-			id := redisID(t, "uncached-"+name)
-			for v := range 20 {
-				put(server, id, version(t, v))
-				wantVersion(t, s, id, v, "right after another process has written")
-			}
-			if _, ok := s.Peek(id, time.Now()); ok {
-				t.Error("Peek without near cache: got a record, want none")
-			}
-		})
-	}
 }
 
 func TestRueidisStartIsBounded(t *testing.T) {

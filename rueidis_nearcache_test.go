@@ -191,8 +191,8 @@ func TestRueidisAReadUnderWayForMaxStaleIsNotJoined(t *testing.T) {
 	})
 	proxy.Release(redistest.Down)
 
-	if o := <-early; o.err != nil {
-		t.Errorf("the Get that began before the session was destroyed: got the error %v, want the record", o.err)
+	if o := <-early; o.err != nil && !errors.Is(o.err, sess.ErrNotFound) { // the latter if the lease of its connection is over
+		t.Errorf("the Get that began before the session was destroyed: got the error %v, want the record or ErrNotFound", o.err)
 	}
 	if o := <-late; !errors.Is(o.err, sess.ErrNotFound) {
 		t.Errorf("a Get that began later than MaxStale after the session was destroyed: got the error %v, want ErrNotFound", o.err)

@@ -1,10 +1,7 @@
 package sess
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -34,6 +31,10 @@ var (
 	_ Peeker    = (*RueidisStore)(nil)
 	_ Refresher = (*RueidisStore)(nil)
 	_ Watcher   = (*RueidisStore)(nil)
+	_ Ender     = (*RueidisStore)(nil)
+
+	_ UserIndex  = (*RueidisStore)(nil)
+	_ UserMarker = (*RueidisStore)(nil)
 )
 
 // The reasons for which a store cannot be opened that a program may want to tell apart. Compare with errors.Is.
@@ -50,31 +51,32 @@ var (
 
 // NewRueidisStore connects to Redis and returns a store with a near cache. It completes option, whose TLS, addresses,
 // credentials, Sentinel and sizes are the application's; it returns all that is wrong with option and config at once.
-// It gives up after 5 seconds. Close the store to end its connections.
+// What may pass by itself is tried again for RueidisConfig.StartTimeout. Close the store to end its connections.
 //
-// The error is [ErrRedisVersion], [ErrRedisReplica] or [ErrRedisAuth] where one of these is the cause. A server, or a
-// proxy before it, that cannot report changes is no error: the store then works without near cache and logs a warning.
+// Before it returns the store does, to a key of its own, all that it will do to sessions. The error is [ErrRedisVersion],
+// [ErrRedisReplica] or [ErrRedisAuth] where one of these is the cause, and names a permission that is missing. A server, or
+// a proxy before it, that cannot report changes is no error, nor one that takes no changes at present: the log hears of it.
 func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*RueidisStore, error) {
-	settings, err := first(config).freeze()
+	settings, option, err := redis.Config(first(config)).With(option)
 	if err != nil {
-		return nil, errors.Join(err, rueidisDefaults().Refuse(&option))
-	}
-	if option, err = settings.ClientOption(option); err != nil {
 		return nil, err
 	}
+	settings.As = asRedisError
 	return faceOf(redis.Open(settings, option))
 }
 
 // NewRueidisStoreFromClient returns a store on a client of the application's, which the store does not close. It has no
 // near cache, since a client that exists cannot be made to report connection losses: every read asks the server, and
-// Watch asks it at the interval MaxStale. Of config, NearCacheBytes and NoNearCache mean nothing here. Nor can its options
-// be seen: it must not send reads to replicas, which lag behind, nor have a ConnLifetime, since what was sent and not yet
-// answered is sent again at its end.
+// Watch asks it at the interval MaxStale. Of config, NearCacheBytes and NoNearCache mean nothing here; the rest is as in
+// [NewRueidisStore]. The client's options cannot be seen: it must not have a ConnLifetime, since what was sent and not yet
+// answered is sent again at its end. And a connection of it whose server has become a replica is not given up: until the
+// client dials again every call fails.
 func NewRueidisStoreFromClient(client rueidis.Client, config ...RueidisConfig) (*RueidisStore, error) {
-	settings, err := first(config).freeze()
+	settings, err := redis.Config(first(config)).Settings()
 	if err != nil {
 		return nil, err
 	}
+	settings.As = asRedisError
 	return faceOf(redis.OpenOn(client, settings))
 }
 
@@ -127,10 +129,49 @@ func (s *RueidisStore) Swap(ctx context.Context, id ID, old, next *Record, ttl t
 	return (*Record)(r), err
 }
 
+// End removes the session kept under id, as [Ender] says.
+func (s *RueidisStore) End(ctx context.Context, id ID) (was *Record, err error) {
+	r, err := s.store.End(ctx, ident.ID(id))
+	return (*Record)(r), err
+}
+
 // Watch does what [Watcher] says: seen is told when the server reports a change, and when the connection to the server
-// was lost. Without a near cache the store asks the server at the interval MaxStale.
+// was lost. Where the server reports nothing the store asks it at the interval MaxStale.
 func (s *RueidisStore) Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error) {
 	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
+}
+
+// koa reports whether the store was made to share its sessions with Koa.
+func (s *RueidisStore) koa() bool { return s.store.Koa }
+
+// Ping returns nil if the server answers and is a master, in a cluster if any master is there: for a readiness check. It
+// asks the server in any case.
+func (s *RueidisStore) Ping(ctx context.Context) error { return s.store.Ping(ctx) }
+
+// Enter does what [UserIndex] says.
+func (s *RueidisStore) Enter(ctx context.Context, user string, e UserEntry, keep, grace time.Duration) error {
+	return s.store.Enter(ctx, user, innerEntry(e), keep, grace)
+}
+
+// Entries does what [UserIndex] says. It asks the server.
+func (s *RueidisStore) Entries(ctx context.Context, user, cursor string) (UserPage, error) {
+	return outerPage(s.store.Entries(ctx, user, cursor))
+}
+
+// Leave does what [UserIndex] says.
+func (s *RueidisStore) Leave(ctx context.Context, user string, entries []UserEntry, grace time.Duration) error {
+	return s.store.Leave(ctx, user, innerEntries(entries), grace)
+}
+
+// Admit does what [UserMarker] says, by the server's clock.
+func (s *RueidisStore) Admit(ctx context.Context, user string, id ID, keep time.Duration, a LoginAttempt) (time.Time, error) {
+	return outerLogin(s.store.Admit(ctx, user, ident.ID(id), keep, a.inner()))
+}
+
+// Mark does what [UserMarker] says.
+func (s *RueidisStore) Mark(ctx context.Context, user string, a LoginAttempt) (UserMark, error) {
+	m, err := s.store.Mark(ctx, user, a.inner())
+	return UserMark(m), err
 }
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way
@@ -148,7 +189,7 @@ func (s *RueidisStore) Storage(prefix string) fiber.Storage { return s.store.Sto
 // Stats returns what the store has done since it was opened, and what it holds.
 func (s *RueidisStore) Stats() RueidisStats { return RueidisStats(s.store.Counters()) }
 
-// RueidisStats are counters of a [RueidisStore]; all but the last four only grow.
+// RueidisStats are counters of a [RueidisStore]; all but the last five only grow.
 type RueidisStats struct {
 	Hits          uint64 // reads served from the near cache
 	Misses        uint64 // reads that asked the server
@@ -160,14 +201,37 @@ type RueidisStats struct {
 	Evicted       uint64 // records removed to make room
 
 	NearCache bool  // whether there is a near cache
+	Reports   bool  // whether the server reports changes to it; if not, its records are up to MaxStale old
 	Entries   int   // records in the near cache
 	Bytes     int64 // their size
 	InFlight  int   // commands under way
 }
 
-// RedisError is an error that a Redis server replied. Its text, which may quote a key, is not kept. Its field Op says what
-// was done: get, set, swap, destroy, connect; and Code is the first word of the reply: OOM, READONLY, NOPERM.
-type RedisError = redis.Error
+// RedisError is an error that a Redis server replied.
+type RedisError struct {
+	// Op is what was done: get, set, swap, end, destroy, watch, ping, connect, or what a Storage does.
+	Op string
+
+	// Code is the first word of the reply, such as OOM, READONLY or NOPERM; ERR where there is none in capitals.
+	Code string
+
+	// Text is the reply. It is empty where it may quote an id or a value.
+	Text string
+}
+
+// Error returns what was done and what the server replied.
+func (e *RedisError) Error() string {
+	return (&redis.Error{Op: e.Op, Code: e.Code, Text: e.Text}).Error()
+}
+
+// asRedisError makes e a RedisError, if that is what errors.As looks for.
+func asRedisError(e *redis.Error, target any) bool {
+	t, ok := target.(**RedisError)
+	if ok {
+		*t = &RedisError{Op: e.Op, Code: e.Code, Text: e.Text}
+	}
+	return ok
+}
 
 // RueidisConfig configures a [RueidisStore]. The zero value is the default.
 type RueidisConfig struct {
@@ -188,73 +252,25 @@ type RueidisConfig struct {
 	// never read stale. At least 40 milliseconds. Default: time.Second.
 	MaxStale time.Duration
 
-	// MaxInFlight is how many commands may be under way at once; others wait for them until their deadline.
+	// MaxInFlight is how many commands may be under way at once to one server; others wait for them until their
+	// deadline. In a cluster each master has as many of its own, so that one that hangs delays no other's users.
 	// Default: 512.
 	MaxInFlight int
+
+	// StartTimeout is for how long opening the store tries again what may pass by itself: a server that cannot be
+	// reached, loads its data, runs a script or is a replica that is just being promoted. Default: 5 * time.Second.
+	StartTimeout time.Duration
+
+	// Lazy opens the store at once, whether Redis can be reached or not. The store connects in the background and does not
+	// give up; until it is connected each call fails, with the reason. What does not pass by itself is told to Logger, once a
+	// minute. Default: false.
+	Lazy bool
 
 	// Koa says that Koa processes write the same sessions. They move the end of a session without writing it into the
 	// record, so the server is asked for the end with each record. Default: false.
 	Koa bool
 
-	// Logger gets the one warning there is: the server cannot report changes, so each read asks it.
-	// Default: slog.Default().
+	// Logger hears at the start that the server cannot report changes, or takes none at present, and of a lazy store that
+	// cannot connect. Default: slog.Default().
 	Logger *slog.Logger
-}
-
-const (
-	defaultPrefix    = "koa:sess:"
-	defaultNearBytes = 64 << 20
-	defaultMaxStale  = time.Second
-	minMaxStale      = 40 * time.Millisecond
-	defaultInFlight  = 512
-
-	// maxNearBytes is more than a process should give to a cache, and keeps the table's sums far from overflow.
-	maxNearBytes = 1 << 40
-)
-
-// freeze returns the settings that c stands for, or all its mistakes.
-func (c RueidisConfig) freeze() (redis.Settings, error) {
-	var errs []error
-	wrong := func(field string, got any, want string) {
-		errs = append(errs, fmt.Errorf("sess: RueidisConfig.%s: got %v; want %s", field, got, want))
-	}
-	if c.NoPrefix && c.Prefix != "" {
-		wrong("NoPrefix", "true together with a Prefix", "one of them")
-	}
-	if c.NearCacheBytes < 0 || c.NearCacheBytes > maxNearBytes {
-		wrong("NearCacheBytes", c.NearCacheBytes, "0 to 1 TiB in bytes; NoNearCache turns the cache off")
-	}
-	if c.NoNearCache && c.NearCacheBytes > 0 {
-		wrong("NoNearCache", "true together with NearCacheBytes", "one of them")
-	}
-	if c.MaxStale != 0 && c.MaxStale < minMaxStale {
-		wrong("MaxStale", c.MaxStale, fmt.Sprintf("at least %v, or 0 for %v", minMaxStale, defaultMaxStale))
-	}
-	if c.MaxInFlight < 0 {
-		wrong("MaxInFlight", c.MaxInFlight, fmt.Sprintf("at least 1, or 0 for %d", defaultInFlight))
-	}
-	if len(errs) > 0 {
-		return redis.Settings{}, errors.Join(errs...)
-	}
-	s := redis.Settings{
-		Prefix:    cmp.Or(c.Prefix, defaultPrefix),
-		NearBytes: cmp.Or(c.NearCacheBytes, defaultNearBytes),
-		MaxStale:  cmp.Or(c.MaxStale, defaultMaxStale),
-		InFlight:  cmp.Or(c.MaxInFlight, defaultInFlight),
-		Koa:       c.Koa,
-		Logger:    cmp.Or(c.Logger, slog.Default()),
-	}
-	if c.NoPrefix {
-		s.Prefix = ""
-	}
-	if c.NoNearCache {
-		s.NearBytes = 0
-	}
-	return s, nil
-}
-
-// rueidisDefaults are the settings of the zero RueidisConfig, to check client options against when the config is wrong.
-func rueidisDefaults() *redis.Settings {
-	s, _ := RueidisConfig{}.freeze()
-	return &s
 }

@@ -3,8 +3,10 @@ package sess_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -166,4 +168,144 @@ func calls(t *testing.T, server *redistest.Server, command string) int {
 		t.Fatalf("INFO commandstats: %q: %v", stat, err)
 	}
 	return n
+}
+
+// TestManyWatchesHearOfEachChangeAndOfNothingElse has as many watches as a process with that many sockets, on a real
+// server: changes of a few, then a lost connection, with a change that nobody could report.
+func TestManyWatchesHearOfEachChangeAndOfNothingElse(t *testing.T) {
+	n := 100_000
+	if testing.Short() || raceDetector {
+		n = 5_000
+	}
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	s := openRueidis(t, addresses(proxy.Addr), sess.RueidisConfig{NearCacheBytes: 8 << 20})
+	m := watchMany(t, s, n)
+	bytes := m.heap / uint64(n)
+	t.Logf("%d watches: %d bytes of heap each, registered in %v", n, bytes, m.took.Round(time.Millisecond))
+	if bytes > 700 && n == 100_000 {
+		t.Errorf("heap for each watch: got %d bytes, want at most 700", bytes)
+	}
+
+	changed := min(n/20, 5000)
+	start := time.Now()
+	for i := range changed {
+		put(server, m.ids[i], version(t, i))
+	}
+	written := time.Since(start)
+	eventually(t, "all whose session changed are told", func() bool { return m.calls.Load() == int64(changed) })
+	t.Logf("%d changes, written in %v, were told %v later", changed, written.Round(time.Millisecond), (time.Since(start) - written).Round(time.Millisecond))
+	for i := range m.told {
+		if want := i < changed; m.told[i].Swap(0) != 0 != want {
+			t.Fatalf("watcher %d of %d after changes of the first %d: got told %t, want %t", i, n, changed, !want, want)
+		}
+	}
+
+	m.calls.Store(0)
+	proxy.Hold(redistest.Down)
+	put(server, m.ids[n-1], version(t, 1))
+	server.Do("DEL", "koa:sess:"+m.ids[0].Value())
+	proxy.Reset()
+	proxy.Release(redistest.Down)
+	start = time.Now()
+	eventually(t, "both whose session changed while nobody could report it are told", func() bool { return m.calls.Load() >= 2 })
+	if first, last := m.told[0].Load(), m.told[n-1].Load(); first == 0 || last == 0 || m.calls.Load() > int64(n) {
+		t.Errorf("after a lost connection: got %d and %d calls for the sessions that changed and %d in all; want one each, and no others but of a loss",
+			first, last, m.calls.Load())
+	}
+	t.Logf("the last was told %v after the connection was lost", time.Since(start).Round(time.Millisecond))
+}
+
+// manyWatches counts what each of many watchers was told after the first call.
+type manyWatches struct {
+	ids   []sess.ID
+	told  []atomic.Int32
+	calls atomic.Int64
+	heap  uint64
+	took  time.Duration
+}
+
+func watchMany(t *testing.T, s *sess.RueidisStore, n int) *manyWatches {
+	t.Helper()
+	m := &manyWatches{ids: make([]sess.ID, n), told: make([]atomic.Int32, n)}
+	for i := range m.ids {
+		m.ids[i] = redisID(t, fmt.Sprintf("many-watched-session-%06d", i))
+	}
+	first := make([]atomic.Bool, n)
+	before := liveHeap()
+	start := time.Now()
+	var all sync.WaitGroup
+	var next atomic.Int64
+	for range 64 {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				_, err := s.Watch(t.Context(), m.ids[i], func(*sess.Record, error) {
+					if first[i].CompareAndSwap(false, true) {
+						return
+					}
+					m.told[i].Add(1)
+					m.calls.Add(1)
+				})
+				if err != nil {
+					t.Errorf("Watch: got the error %v, want none", err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	m.took = time.Since(start)
+	m.heap = liveHeap() - before
+	return m
+}
+
+// liveHeap is what is on the heap when the garbage is collected.
+func liveHeap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// TestAMasterThatHangsDelaysNoWatchOfAnother stops one of three masters, which the cluster takes for alive meanwhile.
+func TestAMasterThatHangsDelaysNoWatchOfAnother(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3, 0)
+	for _, n := range cluster.Nodes {
+		n.Do("CONFIG", "SET", "cluster-node-timeout", "60000")
+	}
+	s := openRueidis(t, addresses(cluster.Addrs()...))
+	type one struct {
+		id    sess.ID
+		owner *redistest.Server
+		told  *atomic.Int64
+	}
+	var all []one
+	for i := range 300 {
+		id := redisID(t, fmt.Sprint("cluster-", i))
+		all = append(all, one{id, cluster.Owner("koa:sess:" + id.Value()), watchCount(t, s, id)})
+	}
+	hung := cluster.Nodes[0]
+	hung.Pause()
+	defer hung.Resume()
+	flushes := s.Stats().Flushes
+	eventually(t, "the store has given the connection to it up", func() bool { return s.Stats().Flushes > flushes })
+	slowest := time.Duration(0)
+	for round := range 3 {
+		for i := 0; i < len(all); i += 10 {
+			w := all[i]
+			if w.owner == hung {
+				continue
+			}
+			before := w.told.Load()
+			put(w.owner, w.id, version(t, round))
+			start := time.Now()
+			eventually(t, "a watcher of another master's session is told", func() bool { return w.told.Load() > before })
+			slowest = max(slowest, time.Since(start))
+		}
+	}
+	t.Logf("the slowest was told after %v", slowest.Round(time.Millisecond))
+	if slowest > time.Second {
+		t.Errorf("the slowest watcher of another master's session was told after %v, want it within MaxStale, 1s", slowest)
+	}
 }

@@ -301,7 +301,10 @@ func (s Session) Err() error {
 	case r.ended && r.fate == draft.Keep:
 		return wrap("save", ErrEnded)
 	}
-	return wrap("save", r.draft.Fault())
+	if err := r.draft.Fault(); err != nil {
+		return &Error{Op: "save", Err: &ownError{err}}
+	}
+	return nil
 }
 
 // Format prints no more than whether there is a session.

@@ -46,6 +46,14 @@ type Swapper interface {
 	Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (current *Record, err error)
 }
 
+// Ender is a store that can end a session in one step, so that no writer can keep a logout from happening.
+type Ender interface {
+	// End returns the record that is kept under id, and removes it if it is a session, as Record.IsSession says: whichever
+	// session it is by then. If nothing is kept the error is ErrNotFound. What is kept and is no record is removed, and
+	// End returns nil and nil.
+	End(ctx context.Context, id ID) (was *Record, err error)
+}
+
 // Peeker is a store that holds some records in the memory of this process.
 type Peeker interface {
 	// Peek returns the record of id if it is at hand and may be served at now. It does no I/O and does not allocate.
@@ -183,6 +191,12 @@ var (
 	// ErrEnded: the session ended, or another request renewed it, after this request had read it. Nothing was stored.
 	// Returned from a Fiber handler it is answered with 401.
 	ErrEnded = errors.New("sess: ended: the session ended or was renewed while this request had it; nothing was stored")
+
+	// ErrRenewed: a Live has ended because its session was renewed, or because another login began with it.
+	ErrRenewed = errors.New("sess: renewed: the session goes on under another id; come again with the new cookie")
+
+	// ErrExpired: a Live has ended because the time of its session was over.
+	ErrExpired = errors.New("sess: expired: the session's time is over")
 
 	// ErrReleased: the request this session handle came from is over, or no session middleware ran in it.
 	ErrReleased = errors.New("sess: released: the request of this handle is over, or no session middleware runs here")

@@ -6,12 +6,15 @@ import (
 	"encoding/base64"
 	"errors"
 	"iter"
+	"net/http"
 	"time"
 
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 // User is somebody who has sessions: those that [Session.Login] began for that name. It is a value, safe for concurrent
@@ -150,7 +153,7 @@ func (u User) attempt(s Session) (a record.LoginAttempt, err error) {
 	if r.guard.Taken() {
 		return a, s.released("users")
 	}
-	a.Began = arrivalTime(r.ctx)
+	a.Began = r.began()
 	if r.authn != nil {
 		a.Pass = r.authn.pass
 	}
@@ -225,4 +228,128 @@ func Value[T any](r *Record, key string) (value T, ok bool) {
 		return value, false
 	}
 	return jsontext.DecodeValue[T](raw)
+}
+
+// Login makes the session that of user, 1 to 256 bytes of UTF-8, under a new id. Call it when the credentials were
+// checked, and only then: it is carried out also where the handler returns an error. It keeps the data of a session that
+// was nobody's or this user's; its age begins now. Whoever holds the old id gains nothing from it.
+//
+// It is carried out by the save, as Regenerate is. If it is void the response is replaced by 401, and [Session.Save] tells
+// early: ErrLoginRefused if all sessions of the user were ended after this request began; ErrEnded if the request had the
+// session as this user's, for a step-up, and that has ended meanwhile.
+func (s Session) Login(user string) {
+	r := s.enter()
+	if r == nil {
+		s.dropped()
+		return
+	}
+	if r.lookUp() {
+		defer r.guard.Unlock()
+		r.wrote()
+		r.logIn(user)
+	}
+}
+
+// User returns who is logged in.
+func (s Session) User() (name string, ok bool) {
+	r := s.look()
+	if r == nil {
+		return "", false
+	}
+	defer r.guard.Unlock()
+	name = r.user()
+	return name, name != ""
+}
+
+// LoginTime returns when the user logged in, zero if nobody is logged in, or if the login is not yet stored.
+func (s Session) LoginTime() time.Time {
+	r := s.look()
+	if r == nil {
+		return time.Time{}
+	}
+	defer r.guard.Unlock()
+	if r.fate == draft.Begin || r.user() == "" || r.draft.Base().LoginMS() == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(r.draft.Base().LoginMS())
+}
+
+// Expires returns when the session ends as it is stored, zero if it is new.
+func (s Session) Expires() time.Time {
+	r := s.look()
+	if r == nil {
+		return time.Time{}
+	}
+	defer r.guard.Unlock()
+	return r.draft.Base().Expires()
+}
+
+// Remember gives this session a life of its own: d from each save on, before Config.TTL, and a cookie that lasts as long.
+// The error says what is wrong with d: it must be positive, and not above Config.Lifetime. A login begins a session that
+// is not remembered, unless the same request calls Remember.
+func (s Session) Remember(d time.Duration) error {
+	r, err := s.mustEnter("remember")
+	if err != nil {
+		return err
+	}
+	defer r.guard.Unlock()
+	return wrap("remember", r.remember(d))
+}
+
+// All returns the keys of the session and the JSON of their values, in the order of [Session.Keys]. It sees the session as
+// it is when the loop comes to each key.
+func (s Session) All() iter.Seq2[string, string] {
+	return func(yield func(key, json string) bool) {
+		for _, key := range s.Keys() {
+			if raw, ok := s.raw(key); ok && !yield(key, raw) {
+				return
+			}
+		}
+	}
+}
+
+// RequireLogin is a handler for routes that only users may use: it answers 401 if nobody is logged in, and 403 if the login
+// is older than within, so that the user can be asked for the password again; 0 admits every login. It reads the session
+// as [Strict] does.
+//
+//	app.Post("/password", sess.RequireLogin(10*time.Minute), changePassword)
+func RequireLogin(within time.Duration) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		s := From(c)
+		if err := s.Refresh(); err != nil && s.t != nil && !errors.Is(err, ErrEnded) {
+			return s.t.r.m.fail(c.Context(), err)
+		}
+		if status := s.loginStatus(within); status != http.StatusOK {
+			return fiber.NewError(status)
+		}
+		return c.Next()
+	}
+}
+
+// RequireLogin is the function of that name for plain fasthttp, inside of Wrap.
+func (m *Manager) RequireLogin(within time.Duration, next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		s := m.FromRequest(ctx)
+		status := http.StatusServiceUnavailable
+		if err := s.Refresh(); err == nil || errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) {
+			status = s.loginStatus(within)
+		}
+		if status == http.StatusOK {
+			next(ctx)
+			return
+		}
+		ctx.SetStatusCode(status)
+		ctx.SetBodyString(http.StatusText(status))
+	}
+}
+
+// loginStatus is the status of a request that needs a login of the given age or less.
+func (s Session) loginStatus(within time.Duration) int {
+	if _, ok := s.User(); !ok {
+		return http.StatusUnauthorized
+	}
+	if within > 0 && time.Since(s.LoginTime()) > within {
+		return http.StatusForbidden
+	}
+	return http.StatusOK
 }

@@ -221,6 +221,51 @@ var brokenStores = []brokenStore{
 	{"Swap one creator", "is not atomic", unatomic},
 	{"Swap one destroyer", "is not atomic", unatomic},
 
+	{"End", "reports a success where there is nothing", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			return nil, m.Destroy(context.Background(), id)
+		}}
+	}},
+	{"End", "does nothing", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) { return m.Get(context.Background(), id) }}
+	}},
+	{"End", "does not say what was there", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			_, err := m.End(context.Background(), id)
+			return nil, err
+		}}
+	}},
+	{"End keeps tombstones", "removes tombstones", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			r, err := m.Get(context.Background(), id)
+			return r, errors.Join(err, m.Destroy(context.Background(), id))
+		}}
+	}},
+	{"End keeps tombstones", "takes a session that names a successor for a tombstone", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			r, err := m.Get(context.Background(), id)
+			if err == nil && strings.Contains(r.JSON(), `"to":`) {
+				return r, nil
+			}
+			return m.End(context.Background(), id)
+		}}
+	}},
+	{"End against writers", "loses against a writer", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) {
+			r, err := m.Get(context.Background(), id)
+			if err != nil || !r.IsSession() {
+				return r, err
+			}
+			runtime.Gosched()
+			if there, err := m.Swap(context.Background(), id, r, nil, 0); there != nil || err != nil {
+				return there, err
+			}
+			return r, nil
+		}}
+	}},
+	{"End context", "ends under a cancelled context", func() sess.Store {
+		return ender{newModel(), func(m *model, id sess.ID) (*sess.Record, error) { return m.End(context.Background(), id) }}
+	}},
 	{"Peek", "remembers the destroyed", func() sess.Store { return &peeker{model: newModel(), seen: map[sess.ID]*sess.Record{}} }},
 	{"Peek ends", "does not look at the clock", func() sess.Store { return endless{newModel()} }},
 	{"Peek allocates nothing", "copies", func() sess.Store { return copying{newModel()} }},

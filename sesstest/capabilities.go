@@ -10,21 +10,24 @@ func (w *wrapper) withoutIndex(swaps, refreshes, watches bool) sess.Store {
 		return struct {
 			sess.Store
 			sess.Swapper
+			sess.Ender
 			sess.Refresher
 			sess.Watcher
-		}{w, w, w, w}
+		}{w, w, w, w, w}
 	case swaps && refreshes:
 		return struct {
 			sess.Store
 			sess.Swapper
+			sess.Ender
 			sess.Refresher
-		}{w, w, w}
+		}{w, w, w, w}
 	case swaps && watches:
 		return struct {
 			sess.Store
 			sess.Swapper
+			sess.Ender
 			sess.Watcher
-		}{w, w, w}
+		}{w, w, w, w}
 	case refreshes && watches:
 		return struct {
 			sess.Store
@@ -35,7 +38,8 @@ func (w *wrapper) withoutIndex(swaps, refreshes, watches bool) sess.Store {
 		return struct {
 			sess.Store
 			sess.Swapper
-		}{w, w}
+			sess.Ender
+		}{w, w, w}
 	case refreshes:
 		return struct {
 			sess.Store
@@ -60,16 +64,18 @@ func (w *wrapper) withIndex(swaps, refreshes, watches bool) sess.Store {
 		return struct {
 			sess.Store
 			sess.Swapper
+			sess.Ender
 			sess.Refresher
 			userStore
-		}{w, w, w, w}
+		}{w, w, w, w, w}
 	case swaps && watches:
 		return struct {
 			sess.Store
 			sess.Swapper
+			sess.Ender
 			sess.Watcher
 			userStore
-		}{w, w, w, w}
+		}{w, w, w, w, w}
 	case refreshes && watches:
 		return struct {
 			sess.Store
@@ -81,8 +87,9 @@ func (w *wrapper) withIndex(swaps, refreshes, watches bool) sess.Store {
 		return struct {
 			sess.Store
 			sess.Swapper
+			sess.Ender
 			userStore
-		}{w, w, w}
+		}{w, w, w, w}
 	case refreshes:
 		return struct {
 			sess.Store

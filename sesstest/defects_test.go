@@ -315,6 +315,14 @@ func (s *stale) Refresh(ctx context.Context, id sess.ID) (*sess.Record, error) {
 	return r, err
 }
 
+// ender has another End.
+type ender struct {
+	*model
+	end func(m *model, id sess.ID) (*sess.Record, error)
+}
+
+func (s ender) End(_ context.Context, id sess.ID) (*sess.Record, error) { return s.end(s.model, id) }
+
 // watching has another Watch: inner is the model's.
 type watching struct {
 	*model

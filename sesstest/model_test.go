@@ -122,6 +122,26 @@ func (m *model) Swap(ctx context.Context, id sess.ID, old, next *sess.Record, tt
 	return next, nil
 }
 
+func (m *model) End(ctx context.Context, id sess.ID) (*sess.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	current := m.at(id)
+	switch {
+	case current == nil:
+		m.mu.Unlock()
+		return nil, sess.ErrNotFound
+	case !current.IsSession():
+		m.mu.Unlock()
+		return current, nil
+	}
+	watchers := m.put(id, nil, 0)
+	m.mu.Unlock()
+	m.tell(watchers)
+	return current, nil
+}
+
 func (m *model) Peek(id sess.ID, now time.Time) (*sess.Record, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

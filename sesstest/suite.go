@@ -14,8 +14,8 @@ import (
 )
 
 // TestStore checks every promise of [sess.Store], each in a subtest of its own, and those of [sess.Swapper],
-// [sess.Peeker], [sess.Refresher], [sess.Watcher], and [sess.UserIndex] with [sess.UserMarker] where the store has these methods. A failure names the promise
-// that broke.
+// [sess.Ender], [sess.Peeker], [sess.Refresher], [sess.Watcher], and [sess.UserIndex] with [sess.UserMarker] where the
+// store has these methods. A failure names the promise that broke.
 //
 // newStore is called once per subtest. It returns a store nobody else uses, and closes it with t.Cleanup if it must be
 // closed. The ids of different subtests differ, except for a few of one byte and a few odd ones, so the stores may
@@ -68,6 +68,9 @@ func promises() []promise {
 	all = append(all, contextPromises...)
 	for _, p := range swapPromises {
 		all = append(all, p.unless(func(s sess.Store) bool { _, ok := s.(sess.Swapper); return !ok }, "Swapper"))
+	}
+	for _, p := range endPromises {
+		all = append(all, p.unless(func(s sess.Store) bool { _, ok := s.(sess.Ender); return !ok }, "Ender"))
 	}
 	for _, p := range peekPromises {
 		all = append(all, p.unless(func(s sess.Store) bool { _, ok := s.(sess.Peeker); return !ok }, "Peeker"))

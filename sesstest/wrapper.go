@@ -16,6 +16,7 @@ const (
 	Set     Op = "Set"
 	Destroy Op = "Destroy"
 	Swap    Op = "Swap"
+	End     Op = "End"
 	Refresh Op = "Refresh"
 	Watch   Op = "Watch"
 	Enter   Op = "Enter"
@@ -34,8 +35,9 @@ func (op Op) matches(called Op) bool { return op == called || op == Any }
 // wrap returns a store that does every operation on inner through around, which calls do, or does not, and returns the
 // operation's error.
 //
-// It is a Swapper, a Refresher, a Watcher, and a UserIndex with its UserMarker exactly if inner is. It is never Local
-// or a Peeker: these promise that nothing waits and nothing fails, which is what wrappers are for.
+// It is a Swapper, a Refresher, a Watcher, and a UserIndex with its UserMarker exactly if inner is, and an Ender if inner
+// is a Swapper: where inner is no Ender it ends by swaps. It is never Local or a Peeker: these promise that nothing waits
+// and nothing fails, which is what wrappers are for.
 func wrap(inner sess.Store, around func(ctx context.Context, op Op, do func() error) error) sess.Store {
 	w := &wrapper{inner: inner, around: around}
 	swaps, refreshes, watches := is[sess.Swapper](inner), is[sess.Refresher](inner), is[sess.Watcher](inner)
@@ -72,6 +74,28 @@ func (w *wrapper) Swap(ctx context.Context, id sess.ID, old, next *sess.Record, 
 	return w.read(ctx, Swap, func() (*sess.Record, error) {
 		return w.inner.(sess.Swapper).Swap(ctx, id, old, next, ttl)
 	})
+}
+
+func (w *wrapper) End(ctx context.Context, id sess.ID) (*sess.Record, error) {
+	return w.read(ctx, End, func() (*sess.Record, error) {
+		if ender, ok := w.inner.(sess.Ender); ok {
+			return ender.End(ctx, id)
+		}
+		return endBySwaps(ctx, w.inner, id)
+	})
+}
+
+// endBySwaps does what End does on a Swapper, though writers may keep it waiting.
+func endBySwaps(ctx context.Context, s sess.Store, id sess.ID) (was *sess.Record, err error) {
+	was, err = s.Get(ctx, id)
+	for err == nil && was.IsSession() {
+		there, swapErr := s.(sess.Swapper).Swap(ctx, id, was, nil, 0)
+		if swapErr != nil || there == nil {
+			return was, swapErr
+		}
+		was = there
+	}
+	return was, err
 }
 
 func (w *wrapper) Refresh(ctx context.Context, id sess.ID) (*sess.Record, error) {

@@ -27,6 +27,7 @@ type event struct {
 // run is what is known of the tests so far.
 type run struct {
 	out                     io.Writer
+	began                   time.Time
 	packages                map[string]*pkg
 	passed, failed, skipped int
 }
@@ -62,7 +63,7 @@ func main() {
 			}
 		}
 	}()
-	r := &run{out: os.Stdout, packages: map[string]*pkg{}}
+	r := &run{out: os.Stdout, began: time.Now(), packages: map[string]*pkg{}}
 	r.follow(lines, time.Tick(every))
 	fmt.Printf("%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped)
 	if err := cmd.Wait(); err != nil {
@@ -147,6 +148,9 @@ func (r *run) print(lines []string) { fmt.Fprint(r.out, strings.Join(lines, ""))
 
 // tell prints what has run longest in each package.
 func (r *run) tell(now time.Time) {
+	if len(r.packages) == 0 {
+		fmt.Fprintf(r.out, "  … %d s: the compiler works\n", int(now.Sub(r.began).Seconds()))
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.packages)) {
 		p := r.packages[name]
 		oldest := ""

@@ -152,6 +152,7 @@ func TestASignatureIsSentAgainOnlyIfTheFirstKeyMadeIt(t *testing.T) {
 	}
 	w.Find(&p, readHeader(t, false))
 	want("nothing presented", a, nil)
+	want("nothing presented, no id", ident.ID{}, nil)
 	w.Find(&p, readHeader(t, false, cookieLine(pairOf(t, ring, "a")+"; "+pairOf(t, second, "b"))))
 	want("the selected id", a, ring.Sign(nil, &a))
 	want("another id", b, nil)

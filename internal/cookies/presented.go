@@ -81,10 +81,11 @@ func (p *Presented) Key() int { return int(p.proofs[p.at].key) }
 // Signature returns the signature of id for [Writer.Write], if p has selected that id and the present first key has signed
 // it; else nil.
 func (w *Writer) Signature(p *Presented, id *ident.ID) []byte {
-	if p.ring == nil || p.ring != w.keys.Ring() || p.Key() != 0 || *p.ID() != *id {
+	f := p.proofs[p.at]
+	if f.state != signed || f.key != 0 || p.ring != w.keys.Ring() || *p.ID() != *id {
 		return nil
 	}
-	return p.sigs[p.proofs[p.at].sig].Bytes()
+	return p.sigs[f.sig].Bytes()
 }
 
 // Candidates are all the ids that have a good signature, in the order of the header. The selection stays.
@@ -106,7 +107,7 @@ func (p *Presented) Reset() {
 	for i := range p.nSigs {
 		p.sigs[i] = sign.Signature{}
 	}
-	p.nIDs, p.nSigs, p.at = 0, 0, 0
+	p.nIDs, p.nSigs, p.at, p.ring = 0, 0, 0, nil
 }
 
 // begin makes p empty, for a request that is verified by ring.

@@ -15,12 +15,13 @@ import (
 // fasthttp renders the attributes; where they are the configuration's, as they nearly always are, it does so once, at
 // start-up. To let it put together each cookie takes four times as long.
 type Writer struct {
-	name    string
+	name    string // as it is sent
 	sigName string
 	find    []byte        // name, to search for
 	keys    *sign.Keyring // nil: unsigned
-	usual   [2]rendered   // the configuration's attributes, without TLS and with it
-	pool    sync.Pool     // *cookieScratch
+	config  *Cookie       // what NewWriter was given
+	usual   [2]rendered   // its attributes, without TLS and with it
+	pool    sync.Pool     // of *fasthttp.Cookie, for other attributes
 }
 
 // attributes are what a cookie says beside its value and its end.
@@ -38,19 +39,12 @@ type rendered struct {
 	text []byte
 }
 
-// cookieScratch is the room to write a cookie in.
-type cookieScratch struct {
-	line   []byte
-	own    []byte // the attributes of a session that has its own
-	cookie fasthttp.Cookie
-}
-
 // NewWriter returns a writer of cookies with the name and, usually, the attributes of c, which has passed
-// validate. keys is nil for cookies without a signature.
+// validate and is not written to any more. keys is nil for cookies without a signature.
 func NewWriter(c *Cookie, keys *sign.Keyring) *Writer {
 	name := wireName(c.Name)
-	w := &Writer{name: name, sigName: name + sigSuffix, find: []byte(name), keys: keys}
-	w.pool.New = func() any { return new(cookieScratch) }
+	w := &Writer{name: name, sigName: name + sigSuffix, find: []byte(name), keys: keys, config: c}
+	w.pool.New = func() any { return new(fasthttp.Cookie) }
 	for i, tls := range [...]bool{false, true} {
 		a := c.attributes(tls)
 		w.usual[i] = rendered{a, a.appendTo(nil, new(fasthttp.Cookie))}
@@ -66,58 +60,74 @@ func (w *Writer) Write(h *fasthttp.ResponseHeader, c *Cookie, id *ident.ID, sig 
 	if sig == nil && w.keys != nil {
 		sig = w.keys.Sign(made[:0], id)
 	}
-	var room [len("; max-age=34560000")]byte
-	end := room[:0]
+	var room [tailRoom]byte
+	tail := room[:0]
 	if maxAge != 0 {
-		end = strconv.AppendInt(append(end, "; max-age="...), wholeSeconds(maxAge), 10)
+		tail = strconv.AppendInt(append(tail, "; max-age="...), wholeSeconds(maxAge), 10)
 	}
-	w.set(h, c.attributes(secure), id.Bytes(), sig, end, false)
+	w.set(h, id.Bytes(), sig, w.appendAttributes(tail, c, secure), false)
 }
 
 // Expire tells the browser to drop both cookies. It finds them by name, domain and path (and partition), and takes
 // orders about Secure ones only from a response that says Secure: hence all the attributes. The expiry is an instant
 // in the past and not Max-Age=0, since every browser there ever was obeys the former.
 func (w *Writer) Expire(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
-	w.set(h, c.attributes(secure), nil, nil, []byte(longAgo), false)
+	w.expire(h, c, secure, false)
 }
 
-// ExpireBeside is expire for cookies of another path or domain than those that are set in h, which stay.
+// ExpireBeside is Expire for cookies of another path or domain than those that are set in h, which stay.
 func (w *Writer) ExpireBeside(h *fasthttp.ResponseHeader, c *Cookie, secure bool) {
-	w.set(h, c.attributes(secure), nil, nil, []byte(longAgo), true)
+	w.expire(h, c, secure, true)
 }
 
-const longAgo = "; expires=Thu, 01 Jan 1970 00:00:00 GMT"
+func (w *Writer) expire(h *fasthttp.ResponseHeader, c *Cookie, secure, beside bool) {
+	var room [tailRoom]byte
+	tail := append(room[:0], "; expires=Thu, 01 Jan 1970 00:00:00 GMT"...)
+	w.set(h, nil, nil, w.appendAttributes(tail, c, secure), beside)
+}
 
-// set sets both cookies: their values, when they end, and what else they say. Unless beside, it takes away others of
-// their names.
-func (w *Writer) set(h *fasthttp.ResponseHeader, a attributes, id, sig, end []byte, beside bool) {
-	l := w.pool.Get().(*cookieScratch)
-	defer w.pool.Put(l)
-	var text []byte
-	switch a {
-	case w.usual[0].attributes:
-		text = w.usual[0].text
-	case w.usual[1].attributes:
-		text = w.usual[1].text
-	default:
-		l.own = a.appendTo(l.own[:0], &l.cookie)
-		text = l.own
-	}
-	l.put(h, w.name, id, end, text, beside)
+// The room for a line and for what stands behind a value in it, in bytes, that takes no allocation. Few cookies are longer.
+const (
+	lineRoom = 384
+	tailRoom = 256
+)
+
+// set sets both cookies: their values, and the tail that stands behind each. Unless beside, it takes away others of their
+// names.
+func (w *Writer) set(h *fasthttp.ResponseHeader, id, sig, tail []byte, beside bool) {
+	var room [lineRoom]byte
+	put(h, room[:0], w.name, id, tail, beside)
 	if w.keys != nil {
-		l.put(h, w.sigName, sig, end, text, beside)
+		put(h, room[:0], w.sigName, sig, tail, beside)
 	}
 }
 
 // put sets one cookie in h. fasthttp's SetCookie would replace only the first of several lines that a handler has
 // added under this name by hand.
-func (l *cookieScratch) put(h *fasthttp.ResponseHeader, name string, value, end, attributes []byte, beside bool) {
-	l.line = append(append(append(l.line[:0], name...), '='), value...)
-	l.line = append(append(l.line, end...), attributes...)
+func put(h *fasthttp.ResponseHeader, line []byte, name string, value, tail []byte, beside bool) {
+	line = append(append(append(append(line, name...), '='), value...), tail...)
 	if !beside {
 		h.DelCookie(name)
 	}
-	h.SetCanonical(setCookieField, l.line) // which adds a cookie, whatever it does to other fields
+	h.SetCanonical(setCookieField, line) // which adds a cookie, whatever it does to other fields
+}
+
+// appendAttributes appends what a cookie of c says behind its value and its end.
+func (w *Writer) appendAttributes(dst []byte, c *Cookie, tls bool) []byte {
+	usual := &w.usual[0]
+	if tls {
+		usual = &w.usual[1]
+	}
+	if c == w.config {
+		return append(dst, usual.text...)
+	}
+	a := c.attributes(tls)
+	if a == usual.attributes {
+		return append(dst, usual.text...)
+	}
+	scratch := w.pool.Get().(*fasthttp.Cookie)
+	defer w.pool.Put(scratch)
+	return a.appendTo(dst, scratch)
 }
 
 // attributes returns what a cookie of c says in a response to a request that came over TLS, or not.

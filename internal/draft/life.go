@@ -53,15 +53,20 @@ func (t Terms) Span(now time.Time) Span {
 	default:
 		ends = ms + DefaultTTL.Milliseconds()
 	}
-	if t.Lifetime > 0 {
-		ends = min(ends, t.Begin+t.Lifetime.Milliseconds())
+	if begin := t.Begin; t.Lifetime > 0 {
+		if begin == 0 { // Not known: it begins now.
+			begin = ms
+		}
+		ends = min(ends, begin+t.Lifetime.Milliseconds())
 	}
 	return Until(now, ends)
 }
 
-// Until is the span from now to ends, in Unix milliseconds. It is empty if ends is past.
+// Until is the span from now to ends, in Unix milliseconds. It is empty if ends is past, and its TTL is at most MaxTTL: a
+// record may say that it ends in the year 9999.
 func Until(now time.Time, ends int64) Span {
-	return Span{Ends: ends, TTL: time.Duration(max(ends-now.UnixMilli(), 0)) * time.Millisecond}
+	left := min(max(ends-now.UnixMilli(), 0), MaxTTL.Milliseconds())
+	return Span{Ends: ends, TTL: time.Duration(left) * time.Millisecond}
 }
 
 // Rest is the span that r has left at now, whose end does not move. It is not empty.

@@ -162,13 +162,13 @@ type line struct {
 
 // member is a request in a line. met belongs to its goroutine, the rest to the line.
 type member struct {
-	ctx   context.Context
-	seen  *record.Record
+	ctx     context.Context
+	seen    *record.Record
 	builder Builder
-	told  chan message // room for one: a member is told one thing at a time
-	ready bool         // it is among built
-	gone  bool
-	met   bool // another process has written between
+	told    chan message // room for one: a member is told one thing at a time
+	ready   bool         // it is among built
+	gone    bool
+	met     bool // another process has written between
 }
 
 // message tells a member what to do: to build on record, to swap, or that it is done.
@@ -199,7 +199,7 @@ func (l *line) begin() {
 // next gives the turn to the next member, with mu held. Where none is left, or the group is full or closed, it has the
 // group swapped, by the member that can wait for that the longest.
 func (l *line) next() {
-	closed := len(l.built) >= maxMembers || len(l.built) > 0 && !record.Equal(l.tip, l.base) && (l.tip == nil || !l.tip.Live())
+	closed := len(l.built) >= maxMembers || len(l.built) > 0 && l.tip != l.base && (l.tip == nil || !l.tip.Live())
 	for !closed && len(l.waiting) > 0 {
 		m := l.waiting[0]
 		l.waiting = l.waiting[1:]
@@ -257,6 +257,10 @@ func (l *line) take(m *member, now *record.Record) {
 		}
 		l.next()
 	}()
+	if m.ctx.Err() != nil { // The turn came too late.
+		err = record.ErrConflict
+		return
+	}
 	next, ttl, err = m.builder.Build(now)
 }
 
@@ -287,7 +291,18 @@ func (l *line) carryOut(m *member) {
 			l.finish(there, nil)
 		}
 	}()
-	there, err = l.queue.swap(m.ctx, &l.id, base, tip, ttl)
+	ctx, cancel := bounded(m.ctx)
+	defer cancel()
+	there, err = l.queue.swap(ctx, &l.id, base, tip, ttl)
+}
+
+// bounded is ctx without its cancellation: who gives its own request up does not cost the group its outcome.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	free := context.WithoutCancel(ctx)
+	if end, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(free, end)
+	}
+	return free, func() {}
 }
 
 // finish tells the group what became of it, with mu held, and begins the next one, on top of stands.

@@ -64,105 +64,36 @@ var bugTexts = [bugs]string{
 
 func (b bug) String() string { return bugTexts[b] }
 
-const (
-	generations = 3 // the model serves two requests, numbered from 1
-	nobody      = int8(-1)
-)
+const nobody = int8(-1)
 
 // world is the guard, the pool, and the actors. It is comparable: the explorer remembers which worlds it has seen.
 type world struct {
 	life        uint64
 	mu          int8 // the actor that holds the lock
 	turn, turns uint8
-	pooled      bool
-
-	// What the promises are about, beside the words that the code knows.
-	begun  Generation         // the last generation that began
-	framed bool               // the present generation's frame has not let go
-	asked  [generations]bool  // somebody has called Close
-	used   bool               // an id was presented, or a handle got in
-	ended  [generations]uint8 // how often a generation was released
-	actors [5]actor
+	truth
+	actors [most]actor
 }
 
 type actor struct {
-	op     uint8 // the place in the script
-	at     uint8 // the step of that operation
-	waits  bool  // in the condition variable
-	inside bool  // a handle of this actor's has got in
-	depth  uint8 // how many of its calls run
-	turn   uint8 // the one that its next Enter has
-	calls  [2]uint8
-	outer  [2]uint8
-	life   uint64 // what the operation has read
-	end    End
-	ok     bool
+	op    uint8 // the place in the script
+	at    uint8 // the step of that operation
+	waits bool  // in the condition variable
+	turn  uint8 // the one that its next Enter has
+	calls [2]uint8
+	outer [2]uint8
+	life  uint64 // what the operation has read
+	end   End
+	ok    bool
+	late  bool
 }
-
-// op is one call of a method.
-type op struct {
-	kind kind
-	gen  Generation // of Enter and Close
-	from int        // of given: the actor whose turn it is
-	to   uint8      // where the script goes on if there is nothing more to do in between
-}
-
-type kind uint8
-
-const (
-	opLock   kind = iota // the frame's: it does so only if the state was touched
-	opUnlock             //
-	opEnter              // with the turn of the actor's own call, or that it was given
-	opGiven              // waits for another actor's call and takes its turn, as a goroutine does that a function started
-	opBegun              // waits for the generation
-	opCall               // begins a call; what follows, until opReturn, is its function
-	opReturn             //
-	opLeave              //
-	opPart               //
-	opClose              //
-	opTake               // takes the state from the pool for a request that presents an id
-)
-
-type script []op
-
-// The scripts' building blocks. One that may find nothing to do jumps behind what stands inside of it.
-func join(parts ...script) (all script) {
-	for _, p := range parts {
-		base := uint8(len(all))
-		for _, o := range p {
-			o.to += base
-			all = append(all, o)
-		}
-	}
-	return all
-}
-
-func around(first op, last kind, body []script) script {
-	inner := join(body...)
-	first.to = uint8(len(inner) + 2)
-	for i := range inner {
-		inner[i].to++
-	}
-	return append(append(script{first}, inner...), op{kind: last})
-}
-
-func locked(body ...script) script { return around(op{kind: opLock}, opUnlock, body) }
-func enter(gen Generation, body ...script) script {
-	return around(op{kind: opEnter, gen: gen}, opUnlock, body)
-}
-func call(body ...script) script      { return around(op{kind: opCall}, opReturn, body) }
-func leave(business ...script) script { return around(op{kind: opLeave}, opPart, business) }
-func given(from int) script           { return script{{kind: opGiven, from: from}} }
-func begun(gen Generation) script     { return script{{kind: opBegun, gen: gen}} }
-func take() script                    { return script{{kind: opTake}} }
-func closing(gen Generation) script   { return script{{kind: opClose, gen: gen}} }
 
 // run is one exploration.
 type run struct {
 	world
 	scripts []script
 	bug     bug
-	broken  string // the promise that does not hold
+	broken
 }
 
 func begin(scripts []script, touched bool, b bug) run {
@@ -173,21 +104,14 @@ func begin(scripts []script, touched bool, b bug) run {
 	return r
 }
 
-func (r *run) break_(format string, args ...any) {
-	if r.broken == "" {
-		r.broken = fmt.Sprintf(format, args...)
-	}
-}
-
 func gen(life uint64) Generation { return Generation(life / generation) }
 
 func (r *run) begin(touched bool) {
-	r.begun = gen(r.life)
+	r.truth.begin(gen(r.life), touched)
 	r.life = uint64(gen(r.life))*generation | frameBit | requestBit
 	if touched {
 		r.life |= touchedBit
 	}
-	r.framed, r.used, r.pooled = true, touched, false
 }
 
 func (r *run) done(i int) bool { return int(r.actors[i].op) == len(r.scripts[i]) }
@@ -202,7 +126,7 @@ func (r *run) step(i int) bool {
 	case opLock:
 		return r.lock(i, a, o)
 	case opUnlock:
-		a.inside = a.inside && a.depth > 0
+		r.truth.unlocked(i)
 		r.mu = nobody
 		r.next(a)
 	case opEnter:
@@ -212,7 +136,7 @@ func (r *run) step(i int) bool {
 		if from.calls[0] == 0 && !r.done(o.from) {
 			return false
 		}
-		a.turn = from.calls[max(from.depth, 1)-1]
+		a.turn = from.calls[max(r.depth[o.from], 1)-1]
 		r.next(a)
 	case opBegun:
 		if r.begun < o.gen {
@@ -221,8 +145,8 @@ func (r *run) step(i int) bool {
 		r.next(a)
 	case opCall:
 		r.turns++
-		a.calls[a.depth], a.outer[a.depth] = r.turns, r.turn
-		a.depth++
+		a.calls[r.depth[i]], a.outer[r.depth[i]] = r.turns, r.turn
+		r.depth[i]++
 		r.turn, a.turn, r.mu = r.turns, r.turns, nobody
 		r.next(a)
 	case opReturn:
@@ -237,7 +161,7 @@ func (r *run) step(i int) bool {
 		if !r.pooled {
 			return false
 		}
-		r.begin(true)
+		r.begin(!o.idle)
 		r.next(a)
 	}
 	return true
@@ -294,7 +218,7 @@ func (r *run) enter(i int, a *actor, o op) bool {
 	case 2:
 		a.life = r.life
 		if gen(r.life) != o.gen && r.bug != enterIgnoresGeneration {
-			r.mu, a.ok = nobody, false
+			r.mu, a.ok, a.late = nobody, false, false
 			r.skip(a, o)
 			return true
 		}
@@ -319,15 +243,8 @@ func (r *run) enter(i int, a *actor, o op) bool {
 
 // entered is where a handle has got in.
 func (r *run) entered(i int, a *actor, o op, late bool) {
-	switch now := gen(r.life); {
-	case now != o.gen || r.pooled || r.ended[now] > 0:
-		r.break_("a handle of generation %d got into generation %d, at rest %v", o.gen, now, r.pooled)
-	case r.turn != 0 && r.turn != a.turn:
-		r.break_("a handle without the turn got in while a function of the application's ran")
-	case !r.used && late == r.framed:
-		r.break_("the first use of a state: late %v, want %v", late, !r.framed)
-	}
-	r.used, a.inside, a.ok = true, true, true
+	r.truth.entered(&r.broken, i, o.gen, gen(r.life), r.turn == 0 || r.turn == a.turn, late)
+	a.ok, a.late = true, late
 	r.next(a)
 }
 
@@ -335,12 +252,12 @@ func (r *run) return_(i int, a *actor) bool {
 	if r.mu != nobody {
 		return false
 	}
-	if r.turn != a.calls[a.depth-1] && r.bug != callIgnoresInner {
+	if r.turn != a.calls[r.depth[i]-1] && r.bug != callIgnoresInner {
 		a.waits = true
 		return true
 	}
-	a.depth--
-	r.mu, r.turn, a.turn = int8(i), a.outer[a.depth], a.outer[a.depth]
+	r.depth[i]--
+	r.mu, r.turn, a.turn = int8(i), a.outer[r.depth[i]], a.outer[r.depth[i]]
 	if r.bug != callTellsNobody {
 		r.broadcast()
 	}
@@ -367,10 +284,8 @@ func (r *run) leave(i int, a *actor, o op) bool {
 			a.at = 2
 			break
 		}
-		if r.used {
-			r.break_("the frame left a state that was used as if nobody had touched it")
-		}
-		r.life, a.end, r.framed = a.life&^frameBit, Gone, false
+		r.truth.leftUntouched(&r.broken)
+		r.life, a.end = a.life&^frameBit, Gone
 		r.skip(a, o)
 	case 2:
 		return r.acquire(i, a, r.bug != leaveWaitsForNobody)
@@ -407,9 +322,7 @@ func (r *run) close(i int, a *actor, o op) bool {
 	switch a.at {
 	case 0:
 		a.life = r.life
-		if gen(a.life) == o.gen {
-			r.asked[o.gen] = true
-		}
+		r.truth.closing(o.gen, gen(a.life))
 		if gen(a.life) != o.gen && r.bug != closeIgnoresGeneration || a.life&requestBit == 0 {
 			r.closed(a, o, Gone)
 			break
@@ -426,7 +339,7 @@ func (r *run) close(i int, a *actor, o op) bool {
 		}
 	case 1:
 		if a.at = 2; r.life == a.life {
-			r.over(false, o.gen, gen(r.life))
+			r.truth.over(&r.broken, false, o.gen, gen(r.life))
 			r.life = uint64(gen(a.life)+1) * generation
 			r.pooled = true
 			r.closed(a, o, LastIdle)
@@ -446,9 +359,7 @@ func (r *run) close(i int, a *actor, o op) bool {
 			}
 		}
 	case 3: // The lock may be held for long.
-		if gen(r.life) == o.gen && r.life&requestBit != 0 && r.life&takenBit == 0 {
-			r.break_("a request that is over is not known to be")
-		}
+		r.truth.waitsToClose(&r.broken, o.gen, r.life)
 		return r.acquire(i, a, false)
 	case 4:
 		if r.bug == closeTakesNothing {
@@ -490,9 +401,7 @@ func (r *run) close(i int, a *actor, o op) bool {
 
 // closed is the end of a Close.
 func (r *run) closed(a *actor, o op, end End) {
-	if gen(r.life) == o.gen && !r.pooled && r.life&takenBit == 0 {
-		r.break_("Close came back, and the request counts as not taken")
-	}
+	r.truth.closed(&r.broken, o.gen, r.life)
 	a.end = end
 	r.next(a)
 }
@@ -507,28 +416,7 @@ const (
 // last is where an owner finds that it is the last.
 func (r *run) last(a *actor, frame bool, g Generation) {
 	a.end, a.at = Last, releasing
-	r.over(frame, g, gen(r.life))
-}
-
-// over checks that the generation that ends now may end. g is the one that the owner means.
-func (r *run) over(frame bool, g, now Generation) {
-	r.ended[now]++
-	switch {
-	case now != g:
-		r.break_("a Close of generation %d ended generation %d", g, now)
-	case r.ended[g] != 1:
-		r.break_("generation %d was released %d times, want once", g, r.ended[g])
-	case !frame && r.framed:
-		r.break_("a state was released that the frame has")
-	case !r.asked[g]:
-		r.break_("a state was released that the request has")
-	}
-	for i := range r.actors {
-		if r.actors[i].depth > 0 || r.actors[i].inside {
-			r.break_("a state was released that a handle or a function is at work in")
-		}
-	}
-	r.framed = false
+	r.truth.over(&r.broken, frame, g, gen(r.life))
 }
 
 func (r *run) release(a *actor, to uint8) bool {
@@ -553,14 +441,12 @@ func (r *run) release(a *actor, to uint8) bool {
 func (r *run) finish() {
 	for i := range r.scripts {
 		if !r.done(i) {
-			r.break_("actor %d waits for ever, in operation %d", i, r.actors[i].op)
+			r.broken.is("actor %d waits for ever, in operation %d", i, r.actors[i].op)
 		}
 	}
-	if over := r.asked[r.begun] && !r.framed; over != (r.ended[r.begun] == 1) {
-		r.break_("generation %d: nobody has it any more: %v; released %d times", r.begun, over, r.ended[r.begun])
-	}
+	r.truth.finish(&r.broken)
 	if r.mu != nobody || r.turn != 0 {
-		r.break_("at the end the lock is held by actor %d, and turn %d runs", r.mu, r.turn)
+		r.broken.is("at the end the lock is held by actor %d, and turn %d runs", r.mu, r.turn)
 	}
 }
 
@@ -572,7 +458,7 @@ type explorer struct {
 }
 
 // explore returns the first promise that breaks, and the order in which it does.
-func (e *explorer) explore(r run) (broken string) {
+func (e *explorer) explore(r run) broken {
 	if e.seen[r.world] {
 		return ""
 	}
@@ -587,11 +473,12 @@ func (e *explorer) explore(r run) (broken string) {
 			continue
 		}
 		moved = true
+		next.word(&next.broken, next.life)
 		e.path = append(e.path, i)
 		if next.broken == "" {
 			next.broken = e.explore(next)
 		} else {
-			next.broken += "\n" + e.order()
+			next.broken += broken("\n" + e.order())
 		}
 		if next.broken != "" {
 			return next.broken
@@ -601,7 +488,7 @@ func (e *explorer) explore(r run) (broken string) {
 	if !moved {
 		e.orders++
 		if r.finish(); r.broken != "" {
-			return r.broken + "\n" + e.order()
+			return r.broken + broken("\n"+e.order())
 		}
 	}
 	return ""

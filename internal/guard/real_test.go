@@ -45,10 +45,11 @@ type ended struct {
 	kind  kind
 	end   End
 	ok    bool
+	late  bool
 }
 
 func (e ended) String() string {
-	return fmt.Sprintf("actor %d: kind %d, end %d, ok %v", e.actor, e.kind, e.end, e.ok)
+	return fmt.Sprintf("actor %d: kind %d, end %d, ok %v, late %v", e.actor, e.kind, e.end, e.ok, e.late)
 }
 
 // orders takes every order of whole methods from r on. waiting are the actors in the middle of one.
@@ -93,7 +94,7 @@ func (r *run) method(i int, e *event, waiting *[len(world{}.actors)]bool) bool {
 		}
 	}
 	waiting[i] = false
-	e.ends = append(e.ends, ended{i, kind, a.end, a.ok})
+	e.ends = append(e.ends, ended{i, kind, a.end, a.ok, a.late})
 	return true
 }
 
@@ -180,8 +181,8 @@ type player struct {
 	orders  chan order
 	reports chan ended
 
-	end End
-	ok  bool
+	end      End
+	ok, late bool
 }
 
 // play follows orders until the function of a call is to return.
@@ -203,7 +204,7 @@ func (p *player) play() {
 	}
 }
 
-func (p *player) report(k kind) { p.reports <- ended{p.i, k, p.end, p.ok} }
+func (p *player) report(k kind) { p.reports <- ended{p.i, k, p.end, p.ok, p.late} }
 
 func (p *player) do(o order) {
 	switch o.kind {
@@ -214,7 +215,7 @@ func (p *player) do(o order) {
 	case opUnlock:
 		p.g.Unlock()
 	case opEnter:
-		_, p.ok = p.g.Enter(o.gen, o.turn)
+		p.late, p.ok = p.g.Enter(o.gen, o.turn)
 	case opLeave:
 		p.go_(p.g.Leave())
 	case opPart:
@@ -222,7 +223,7 @@ func (p *player) do(o order) {
 	case opClose:
 		p.go_(p.g.Close(o.gen))
 	case opTake:
-		p.g.Begin(true)
+		p.g.Begin(!o.idle)
 	}
 }
 

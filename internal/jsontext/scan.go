@@ -176,7 +176,16 @@ func (p *scanner) array(i, depth int) int {
 // text reads the string whose opening quote is at i.
 func (p *scanner) text(i int) int {
 	s := p.s
-	for i++; i < len(s); {
+	for i++; ; {
+		for i+8 <= len(s) && allPlain(uint64At(s[i:])) {
+			i += 8
+		}
+		for i < len(s) && isPlain[s[i]] {
+			i++
+		}
+		if i >= len(s) {
+			return p.fail(i, "no end of a string")
+		}
 		switch c := s[i]; {
 		case c == '"':
 			return i + 1
@@ -188,8 +197,6 @@ func (p *scanner) text(i int) int {
 			i += n
 		case c < 0x20:
 			return p.fail(i, "a control character in a string")
-		case c < utf8.RuneSelf:
-			i++
 		default:
 			_, n := utf8.DecodeRuneInString(s[i:])
 			if n == 1 {
@@ -198,7 +205,34 @@ func (p *scanner) text(i int) int {
 			i += n
 		}
 	}
-	return p.fail(i, "no end of a string")
+}
+
+// isPlain has the bytes that stand for themselves in a string, and for a whole character.
+var isPlain = func() (plain [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		plain[c] = c != '"' && c != '\\'
+	}
+	return plain
+}()
+
+// allPlain reports whether isPlain has each of eight bytes.
+//
+// A subtraction sets the highest bit of a byte that is below what is taken from it: of a control character when 0x20 is,
+// and of a quote or a backslash, whose difference to itself is 0, when 1 is. No byte borrows from the next one but such a
+// byte, so it is enough that one of the highest bits is set.
+func allPlain(eight uint64) bool {
+	const each, highest = 0x0101_0101_0101_0101, 0x8080_8080_8080_8080
+	control := eight - 0x20*each
+	quote := (eight ^ '"'*each) - each
+	backslash := (eight ^ '\\'*each) - each
+	return (eight|control|quote|backslash)&highest == 0
+}
+
+// uint64At returns the number at the start of s, little-endian. The compiler makes one load of it.
+func uint64At(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // escapeLen returns the length of the escape at the start of s, in bytes: 2, 6 for \uXXXX, or 0 if it is none.

@@ -79,3 +79,24 @@ func TestMembersSaysWhichRuleIsBrokenAndWhere(t *testing.T) {
 		}
 	}
 }
+
+// TestEightBytesArePlainIfEachIs tries every byte in every place, beside bytes that are plain and that carry.
+func TestEightBytesArePlainIfEachIs(t *testing.T) {
+	for _, others := range []string{"aaaaaaaa", "        ", "!!!!!!!!", "########", "[[[[[[[[", "]]]]]]]]", "\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f"} {
+		for place := range 8 {
+			for c := range 256 {
+				b := []byte(others)
+				b[place] = byte(c)
+				if got := allPlain(uint64At(string(b))); got != isPlain[c] {
+					t.Errorf("%q: got %v, want %v", b, got, isPlain[c])
+				}
+			}
+		}
+	}
+	for c, plain := range isPlain {
+		_, fault := Members(nil, `{"`+string([]byte{byte(c)})+`":1}`)
+		if got := fault.Rule == ""; got != plain {
+			t.Errorf("%q as a name: got accepted %v, want %v", byte(c), got, plain)
+		}
+	}
+}

@@ -1,11 +1,11 @@
 package memory
 
 import (
+	"sync"
+
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 )
-
-import "sync"
 
 // shard is a store of its own for the ids whose hash begins with its number. The lock guards every field but max.
 type shard struct {
@@ -96,7 +96,11 @@ func (sh *shard) put(i uint32, ok bool, hash uint32, id *ident.ID, next *record.
 
 // remove empties place i, to which its neighbour may then move.
 func (sh *shard) remove(i uint32, ev *events) {
-	sh.note(&sh.table.slots[i].entry.id, ev)
+	e := sh.table.slots[i].entry
+	sh.note(&e.id, ev)
+	if user := e.record.User(); user != "" {
+		ev.left = append(ev.left, left{user, record.UserEntry{ID: e.id, Login: e.record.LoginMS()}})
+	}
 	sh.table.remove(i)
 }
 

@@ -129,4 +129,11 @@ func newLifespan(now time.Time, ttl time.Duration) lifespan {
 type events struct {
 	evicted ident.ID // zero: none; a write evicts at most one
 	watches []*watch
+	left    []left // whose entries are to go
+}
+
+// left is a session of a user that the store holds no more.
+type left struct {
+	user  string
+	entry record.UserEntry
 }

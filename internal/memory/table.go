@@ -1,11 +1,11 @@
 package memory
 
 import (
+	"math"
+
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 )
-
-import "math"
 
 // table is a hash table with linear probing: an entry stands at the place its hash names, its home, or at the next
 // free one after it, round the end. Removing moves entries back instead of leaving a mark, so that a table through

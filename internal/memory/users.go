@@ -206,13 +206,18 @@ func (s *Store) Leave(ctx context.Context, name string, entries []record.UserEnt
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	s.leave(name, entries, grace)
+	return nil
+}
+
+func (s *Store) leave(name string, entries []record.UserEntry, grace time.Duration) {
 	now := time.Now()
 	sh, key := s.users.locate(name)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	u := sh.users[key]
 	if u == nil {
-		return nil
+		return
 	}
 	for k := range entries {
 		i, ok := u.find(&entries[k])
@@ -223,7 +228,6 @@ func (s *Store) Leave(ctx context.Context, name string, entries []record.UserEnt
 	if s.users.idle(u, now) {
 		delete(sh.users, key)
 	}
-	return nil
 }
 
 // old reports whether no session can be being made under the entry.

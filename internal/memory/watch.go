@@ -39,6 +39,9 @@ func (s *Store) Watch(ctx context.Context, id ident.ID, seen func(*record.Record
 // announce tells what a write has done, after the write has released its lock. The watches are told on a goroutine of
 // their own, since the writer may hold locks that a watch wants.
 func (s *Store) announce(ev *events) {
+	for _, l := range ev.left {
+		s.leave(l.user, []record.UserEntry{l.entry}, 0)
+	}
 	if ev.watches != nil {
 		go s.tellAll(ev.watches)
 	}

@@ -29,11 +29,11 @@ const (
 //
 // A look-up takes no lock. Buckets are chains of immutable entries; who changes a chain holds the shard's mutex.
 //
-// A Cache is safe for concurrent use. The zero Cache is not useful: make one with [New] or [NewUnreported].
+// A Cache is safe for concurrent use. The zero Cache is not useful: make one with [New].
 type Cache struct {
 	prefix     string        // of the keys the server names when it reports
 	hold       time.Duration // how old an answer may be, counted from when it was asked for: MaxStale
-	unreported bool          // the server reports nothing
+	unreported atomic.Bool   // the server reports nothing
 	start      time.Time     // what monotonic instants are counted from
 	tick       atomic.Int64  // the last tick of the clock, on the clock of Mono
 	seed       maphash.Seed
@@ -72,15 +72,12 @@ func New(prefix string, maxBytes int64, hold time.Duration) *Cache {
 	return c
 }
 
-// NewUnreported is New for a server that does not report changes: an entry is served until hold after its read began.
-func NewUnreported(prefix string, maxBytes int64, hold time.Duration) *Cache {
-	c := New(prefix, maxBytes, hold)
-	c.unreported = true
-	return c
-}
+// WithoutReports says that the server reports no changes: from now on an entry is served until MaxStale after its read
+// began.
+func (c *Cache) WithoutReports() { c.unreported.Store(true) }
 
 // Reports reports whether the server reports changes.
-func (c *Cache) Reports() bool { return !c.unreported }
+func (c *Cache) Reports() bool { return !c.unreported.Load() }
 
 // Peek returns the record of id if it may be served. now is the present or, where that is cheaper to have, somewhat
 // before: see [Cache.present].

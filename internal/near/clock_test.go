@@ -66,9 +66,16 @@ func TestARequestThatArrivedLongAgoIsServedNothingOld(t *testing.T) {
 	})
 }
 
+// unreported is a cache of a server that reports nothing.
+func unreported() *Cache {
+	c := New(prefix, 1<<20, maxStale)
+	c.WithoutReports()
+	return c
+}
+
 // TestAnUnreportedEntryIsServedForMaxStale counts from when the read began.
 func TestAnUnreportedEntryIsServedForMaxStale(t *testing.T) {
-	s := siteOf(t, NewUnreported(prefix, 1<<20, maxStale))
+	s := siteOf(t, unreported())
 	id, r := numbered(t, 1), ending(t, 10, s.now.Add(time.Hour))
 	begun := s.now
 	f, _ := s.Join(id, s.now)
@@ -95,7 +102,7 @@ func TestAnUnreportedReadAcrossAWriteIsNotKept(t *testing.T) {
 		"that ended meanwhile": func(s *site) { s.Invalidate(numbered(s.t, 1)) },
 		"that began meanwhile": func(s *site) { s.Begin(numbered(s.t, 1), s.now) },
 	} {
-		s := siteOf(t, NewUnreported(prefix, 1<<20, maxStale))
+		s := siteOf(t, unreported())
 		id := numbered(t, 1)
 		f, _ := s.Join(id, s.now)
 		write(s)
@@ -106,7 +113,7 @@ func TestAnUnreportedReadAcrossAWriteIsNotKept(t *testing.T) {
 }
 
 func TestAnUnreportedEntryEndsWithItsSession(t *testing.T) {
-	s := siteOf(t, NewUnreported(prefix, 1<<20, maxStale))
+	s := siteOf(t, unreported())
 	id, r := numbered(t, 1), ending(t, 10, s.now.Add(300*time.Millisecond))
 	f, _ := s.Join(id, s.now)
 	s.Land(f, r, nil, s.now)

@@ -28,6 +28,5 @@
 // # How long a record stays
 //
 // An entry is served as long as a [Lease] holds that belongs to the connection of its read, until its session ends, and for
-// [TTL] at most. A cache that no server reports to, made by [NewUnreported], serves an entry until MaxStale after its read
-// began.
+// [TTL] at most. Where the server reports nothing, an entry is served until MaxStale after its read began.
 package near

@@ -90,7 +90,7 @@ func (c *Cache) Begin(id ident.ID, now time.Time) *Flight {
 // fly wants s.mu.
 func (c *Cache) fly(s *shard, id ident.ID, mono int64) *Flight {
 	f := &Flight{id: id, begun: mono, done: make(chan struct{})}
-	if c.unreported {
+	if !c.Reports() {
 		f.lease = always
 	}
 	s.flights[id] = f
@@ -127,6 +127,15 @@ func (c *Cache) Answered(key string, l *Lease) {
 	if f := s.flights[id]; f != nil && f.lease == l {
 		f.answered = true
 	}
+}
+
+// Vouched reports whether the connection that f was sent on has a lease that holds at now: the server was a master within
+// MaxStale.
+func (c *Cache) Vouched(f *Flight, now time.Time) bool {
+	s := c.shard(&f.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f.lease != nil && f.lease.holds(c.Mono(now))
 }
 
 // Land ends a flight and wakes who waits for it. It keeps the record, unless the flight was poisoned or the record does not

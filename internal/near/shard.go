@@ -55,7 +55,7 @@ func (c *Cache) keep(s *shard, f *Flight, now time.Time) bool {
 		return false
 	}
 	until := c.Mono(now) + int64(min(TTL, ends.Sub(now)))
-	if c.unreported {
+	if !c.Reports() {
 		until = min(until, f.begun+c.served())
 	}
 	e := &entry{

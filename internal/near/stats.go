@@ -22,6 +22,7 @@ type Stats struct {
 	Evicted       uint64
 
 	NearCache bool
+	Reports   bool
 	Entries   int
 	Bytes     int64
 	InFlight  int
@@ -29,7 +30,7 @@ type Stats struct {
 
 // AddTo fills in all but InFlight.
 func (c *Cache) AddTo(stats *Stats) {
-	stats.NearCache = true
+	stats.NearCache, stats.Reports = true, c.Reports()
 	stats.Misses = c.count.misses.Load()
 	stats.Joined = c.count.joined.Load()
 	stats.Stale = c.count.stale.Load()

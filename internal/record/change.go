@@ -253,22 +253,24 @@ func (c *Changes) result(ch *change) []byte {
 	return c.scratch[ch.madeAt : ch.madeAt+ch.made]
 }
 
-// locate returns the place of ch's key in base, -1 if it is not there. It searches once for each base.
+// locate returns the place of ch's key in base, -1 if it is not there. It searches once for each base, and not for the
+// member that was read last.
 func (c *Changes) locate(ch *change, base *Record) int {
-	if ch.of != base {
-		ch.of, ch.at, ch.fresh = base, int32(searchFor(c, base, c.key(ch))), false
+	if ch.of == base {
+		return int(ch.at)
 	}
-	return int(ch.at)
+	key, at := c.key(ch), int(c.readAt)
+	if base == nil || c.read != base || !named(base, base.member(at), key) {
+		_, at = searchFor(c, base, key)
+	}
+	ch.of, ch.at, ch.fresh = base, int32(at), false
+	return at
 }
 
-// search returns the place of key in base, -1 if it is not there.
-func (c *Changes) search(base *Record, key string) int { return searchFor(c, base, key) }
-
-func searchFor[K string | []byte](c *Changes, base *Record, key K) int {
-	at, looks := search(base, key)
+// searchFor is search, counted.
+func searchFor[K string | []byte](c *Changes, base *Record, key K) (m member, at int) {
 	c.searches++
-	c.looks += looks
-	return at
+	return search(base, key)
 }
 
 // alters reports whether ch makes something else of base, or may: an Update of another record's value tells only when

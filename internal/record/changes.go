@@ -34,8 +34,11 @@ type Changes struct {
 	touchedArena, touchedScratch, touchedList int
 	unsure                                    bool
 
-	searches int // how many keys were searched in a record, and
-	looks    int // with how many names they and others were compared: the cost that tests bound
+	read   *Record // whose member at readAt was read last: a key that is read is often written next
+	readAt int32
+
+	searches int // how many keys were looked for in a record, and
+	looks    int // how many in list were compared with a key: the cost that tests bound
 }
 
 // Set makes v the value of key. v is copied.
@@ -69,7 +72,8 @@ func (c *Changes) Delete(base *Record, key string) error {
 		}
 		stored := false
 		if c.fills(len(key)) {
-			if stored = c.search(base, key) >= 0; !stored && base != nil {
+			_, at := searchFor(c, base, key)
+			if stored = at >= 0; !stored && base != nil {
 				return nil
 			}
 		}
@@ -102,8 +106,9 @@ func (c *Changes) Update(base *Record, key string, u Updater) error {
 		}
 		raw, ok = c.value(i)
 	case !c.wiped:
-		if at = c.search(base, key); at >= 0 {
-			raw, ok = base.value(base.member(at)), true
+		var m member
+		if m, at = searchFor(c, base, key); at >= 0 {
+			raw, ok = base.value(m), true
 		}
 	}
 	out, err := c.updated(key, u, raw, ok)
@@ -137,7 +142,12 @@ func (c *Changes) Raw(base *Record, key string) (raw string, ok bool) {
 	if c.wiped || IsReserved(key) {
 		return "", false
 	}
-	return base.Raw(key)
+	m, at := searchFor(c, base, key)
+	if at < 0 {
+		return "", false
+	}
+	c.read, c.readAt = base, int32(at)
+	return base.value(m), true
 }
 
 // Keys returns the keys as the request sees them: those of base, the session's record, in its order, then new ones in
@@ -234,7 +244,7 @@ func (c *Changes) Release(keepBytes, keepChanges int) {
 	c.list = emptied(c.list, c.touchedList, keepChanges)
 	c.edits = emptied(c.edits, 0, 2*keepChanges)
 	c.names.slots = emptied(c.names.slots, 0, 4*keepChanges)
-	c.touchedArena, c.touchedScratch, c.touchedList, c.unsure = 0, 0, 0, false
+	c.touchedArena, c.touchedScratch, c.touchedList, c.unsure, c.read = 0, 0, 0, false, nil
 }
 
 // emptied returns b without what was written to it, which reaches as far as touched, or nil if it is too large.
@@ -298,8 +308,8 @@ func (c *Changes) DropIdle(base *Record) {
 // equal bytes.
 func (c *Changes) Alter(base *Record, cookie []byte) bool {
 	if cookie != nil {
-		m, ok := find(base, cookieMember)
-		if !ok || base.value(m) != string(cookie) {
+		m, at := search(base, cookieMember)
+		if at < 0 || base.value(m) != string(cookie) {
 			return true
 		}
 	}

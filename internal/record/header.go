@@ -144,6 +144,27 @@ func CheckUser(user string) error {
 	return nil
 }
 
+// check makes h what a record can say, or returns an error: times are brought into their bounds, and a login of nobody is
+// none.
+func (h *Header) check() error {
+	h.Created, h.Ends, h.Login = valid(h.Created), valid(h.Ends), valid(h.Login)
+	if h.User == "" {
+		h.Login, h.MAC = 0, ""
+	} else if err := CheckUser(h.User); err != nil {
+		return err
+	}
+	if len(h.MAC) > maxMAC || !utf8.ValidString(h.MAC) {
+		return fmt.Errorf("sess: MAC: %d bytes; want at most %d of UTF-8", len(h.MAC), maxMAC)
+	}
+	if fault := h.fault(); fault != "" {
+		return fmt.Errorf("sess: header: %s; want one kind of record", fault)
+	}
+	return nil
+}
+
+// valid returns the time of a header that is nearest to ms.
+func valid(ms int64) int64 { return min(max(ms, 0), maxInstant) }
+
 // instant is a time of the header: Unix milliseconds, 0 for none.
 func instant(ms int64) time.Time {
 	if ms == 0 {

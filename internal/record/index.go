@@ -14,55 +14,43 @@ import (
 // member says where a member of a record stands.
 type member = jsontext.Member
 
-// find returns the member of r that is named key.
-func find[K string | []byte](r *Record, key K) (m member, ok bool) {
-	at, _ := search(r, key)
-	if at < 0 {
-		return member{}, false
+// search returns the member of r that is named key and its place, or -1. Of up to fewMembers names it looks at each:
+// comparing lengths first costs about a nanosecond a name.
+func search[K string | []byte](r *Record, key K) (m member, at int) {
+	if r == nil || r.names != nil || r.is(escaped) || r.size >= wideRecord {
+		return searchFurther(r, key)
 	}
-	return r.member(at), true
-}
-
-// search returns the place of the member of r that is named key, or -1, and how many names it has looked at. Of up to
-// fewMembers names it looks at each: comparing lengths first costs about a nanosecond a name.
-func search[K string | []byte](r *Record, key K) (at, looks int) {
-	switch {
-	case r == nil:
-		return -1, 0
-	case r.names != nil:
-		return searchMany(r, key)
-	case r.is(escaped) || r.size >= wideRecord:
-		return searchFew(r, key)
-	}
-	index := r.data[r.size:]
-	for i := 0; i+8 <= len(index); i += 8 {
-		e := uint64At(index[i:])
+	data := r.data.all()
+	for index := data[r.size:]; len(index) >= 8; index = index[8:] {
+		e := uint64At(index)
 		name, end := int(uint16(e)), int(uint16(e>>16))
-		if end-name == len(key) && r.data[name:end] == string(key) {
-			return i / 8, i/8 + 1
+		if end-name == len(key) && data[name:end] == string(key) {
+			return narrow(e), r.count() - len(index)/8
 		}
 	}
-	return -1, len(index) / 8
+	return member{}, -1
 }
 
-// searchFew is search in a record whose names are to be decoded, or whose index is wide.
-func searchFew[K string | []byte](r *Record, key K) (at, looks int) {
-	for i := range r.count() {
-		if named(r, r.member(i), key) {
-			return i, i + 1
+// searchFurther is search in a record with a table of names, with names that are to be decoded, with a wide index, or in
+// none.
+func searchFurther[K string | []byte](r *Record, key K) (m member, at int) {
+	if r != nil && r.names != nil {
+		for l := r.names.look(hash(r.names, key)); ; {
+			at, ok := l.next()
+			if !ok {
+				return member{}, -1
+			}
+			if m = r.member(at); named(r, m, key) {
+				return m, at
+			}
 		}
 	}
-	return -1, r.count()
-}
-
-// searchMany is search in a record with a table of names.
-func searchMany[K string | []byte](r *Record, key K) (at, looks int) {
-	for l := r.names.look(hash(r.names, key)); ; looks++ {
-		at, ok := l.next()
-		if !ok || named(r, r.member(at), key) {
-			return at, looks + 1
+	for at := range r.count() {
+		if m = r.member(at); named(r, m, key) {
+			return m, at
 		}
 	}
+	return member{}, -1
 }
 
 // named reports whether m is the member of the name key.
@@ -78,7 +66,7 @@ func named[K string | []byte](r *Record, m member, key K) bool {
 func (r *Record) tabulate() (twice member, found bool) {
 	n := r.count()
 	if n <= fewMembers {
-		return r.twiceAmongFew()
+		return member{}, false
 	}
 	t := makeNames(n, nil)
 	for i := range n {
@@ -103,16 +91,20 @@ func (r *Record) tabulate() (twice member, found bool) {
 	return member{}, false
 }
 
-// twiceAmongFew compares each name with those before it.
-func (r *Record) twiceAmongFew() (twice member, found bool) {
-	for i := range r.count() {
-		m := r.member(i)
-		name := r.name(m)
-		if r.is(escaped) {
+// twiceAmongFew is what tabulate returns, for members that need no table.
+func twiceAmongFew(s string, members []member, escaped bool) (twice member, found bool) {
+	for i, m := range members {
+		name := s[m.Name:m.NameEnd]
+		if escaped {
 			name = jsontext.Unquoted(name)
 		}
-		for j := range i {
-			if before := r.member(j); (r.is(escaped) || before.NameEnd-before.Name == m.NameEnd-m.Name) && named(r, before, name) {
+		for j := range members[:i] {
+			before := &members[j]
+			if before.NameEnd-before.Name != uint32(len(name)) && !escaped {
+				continue
+			}
+			other := s[before.Name:before.NameEnd]
+			if name == other || escaped && jsontext.EqualText(other, name) {
 				return m, true
 			}
 		}
@@ -121,10 +113,10 @@ func (r *Record) twiceAmongFew() (twice member, found bool) {
 }
 
 // name returns the name of m as it stands between the quotes.
-func (r *Record) name(m member) string { return r.data[m.Name:m.NameEnd] }
+func (r *Record) name(m member) string { return r.data.all()[m.Name:m.NameEnd] }
 
 // value returns the JSON text of m.
-func (r *Record) value(m member) string { return r.data[m.Value:m.ValueEnd] }
+func (r *Record) value(m member) string { return r.data.all()[m.Value:m.ValueEnd] }
 
 // count returns the number of members, the reserved ones included.
 func (r *Record) count() int {
@@ -137,9 +129,9 @@ func (r *Record) count() int {
 // member returns the i-th entry of the index.
 func (r *Record) member(i int) member {
 	if r.size < wideRecord {
-		return narrow(uint64At(r.data[int(r.size)+8*i:]))
+		return narrow(uint64At(r.data.all()[int(r.size)+8*i:]))
 	}
-	e := r.data[int(r.size)+16*i:]
+	e := r.data.all()[int(r.size)+16*i:]
 	names, values := uint64At(e), uint64At(e[8:])
 	return member{Name: uint32(names), NameEnd: uint32(names >> 32), Value: uint32(values), ValueEnd: uint32(values >> 32)}
 }
@@ -180,15 +172,15 @@ func indexed(json string, members []member) string {
 	b.Grow(len(json) + len(members)*entrySize(len(json)))
 	b.WriteString(json)
 	var room [fewMembers * 8]byte
-	for len(members) > 0 {
-		n := min(len(members), fewMembers/2)
-		index := room[:0]
-		for _, m := range members[:n] {
-			index = appendEntry(index, m, len(json))
+	index := room[:0]
+	for _, m := range members {
+		if len(index)+16 > len(room) {
+			b.Write(index)
+			index = room[:0]
 		}
-		b.Write(index)
-		members = members[n:]
+		index = appendEntry(index, m, len(json))
 	}
+	b.Write(index)
 	return b.String()
 }
 

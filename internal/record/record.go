@@ -30,7 +30,7 @@ const (
 
 // Record is the root's Record. It is kept at 48 bytes: a cache holds a million of them.
 type Record struct {
-	data    string // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
+	data    hidden // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
 	names   *names // finds the names of more than fewMembers members; shared, and never written to
 	created int64  // Unix milliseconds; 0: unknown
 	ends    int64  // Unix milliseconds; 0: unknown
@@ -79,18 +79,22 @@ func ParseRecord(s string) (*Record, error) {
 		return nil, errFault(fault.Rule, fault.At)
 	}
 	r := &Record{
-		data:  indexed(s, members),
+		data:  hide(indexed(s, members)),
 		size:  uint32(len(s)),
 		shape: shape(len(members)) | when(anyEscaped(s, members), escaped) | when(isCompact(members, len(s)), compact),
 	}
-	if m, found := r.tabulate(); found {
+	m, found := r.tabulate()
+	if len(members) <= fewMembers {
+		m, found = twiceAmongFew(s, members, r.is(escaped))
+	}
+	if found {
 		return nil, errFault("a member that was there before", int(m.Name))
 	}
 	if err := r.readHeader(); err != nil {
 		return nil, err
 	}
-	_, own := find(r, cookieMember)
-	r.shape |= when(own, ownCookie)
+	_, at := search(r, cookieMember)
+	r.shape |= when(at >= 0, ownCookie)
 	return r, nil
 }
 
@@ -103,13 +107,13 @@ func (r *Record) JSON() string {
 	if r == nil || r.size == 0 {
 		return "{}"
 	}
-	return r.data[:r.size]
+	return r.data.all()[:r.size]
 }
 
 // Raw returns the JSON text of the member key, a slice of the record.
 func (r *Record) Raw(key string) (text string, ok bool) {
-	m, ok := find(r, key)
-	if !ok {
+	m, at := search(r, key)
+	if at < 0 {
 		return "", false
 	}
 	return r.value(m), true
@@ -139,7 +143,7 @@ func (r *Record) Keys() iter.Seq[string] {
 func (r *Record) Len() int {
 	n := r.count()
 	for _, name := range [...]string{cookieMember, headerMember} {
-		if _, ok := find(r, name); ok {
+		if _, at := search(r, name); at >= 0 {
 			n--
 		}
 	}

@@ -7,78 +7,108 @@ import (
 	"github.com/fibersess/sess/internal/jsontext"
 )
 
-// write makes the record: in two walks over the plan, first the JSON, then the index.
+// write makes the record.
 func (p *plan) write() *Record {
-	size := p.size()
-	w := writer{size: size}
-	w.b.Grow(size + p.members*entrySize(size))
-	p.walk(&w)
-	w.indexing, w.at, w.n = true, 0, 0
-	p.walk(&w)
-	w.flush()
-
-	r := &Record{
-		data:  w.b.String(),
-		size:  uint32(size),
-		shape: shape(p.members) | compact | when(w.escaped, escaped) | when(p.cookie != nil || p.base.is(ownCookie), ownCookie),
+	names, kind := (*names)(nil), shape(0)
+	if !p.renamed && p.base != nil {
+		names, kind = p.base.names, p.base.shape&escaped
 	}
-	if p.members > fewMembers {
-		if p.renamed {
-			r.tabulate()
-		} else {
-			r.names = p.base.names
-		}
+	size := p.size()
+	r := &Record{names: names, size: uint32(size), shape: shape(p.members) | compact | kind |
+		when(p.cookie != nil || p.base.is(ownCookie), ownCookie)}
+	switch {
+	case p.sameNames() && !p.resized:
+		r.data = p.overwrite()
+	case p.sameNames():
+		r.data = p.splice()
+	default:
+		var w writer
+		w.begin(size, p.members)
+		p.walk(&w)
+		w.indexing, w.at, w.n = true, 0, 0
+		p.walk(&w)
+		r.data = w.done()
+		r.shape |= when(w.escaped, escaped)
+	}
+	if p.members > fewMembers && r.names == nil {
+		r.tabulate()
 	}
 	return r
 }
 
-// walk writes the whole object. Members that stay are copied in runs: where base has no white space, a run reaches from
-// one edit to the next.
+// sameNames reports whether nothing but values changes, and base is as Merge writes records. So it is in nearly every
+// save.
+func (p *plan) sameNames() bool {
+	return !p.renamed && p.base.is(compact) && len(p.header) > 0 && entrySize(p.size()) == entrySize(int(p.base.size))
+}
+
+// overwrite writes base with other values of the same sizes in it: nothing moves, so the index is base's.
+func (p *plan) overwrite() hidden {
+	data := []byte(p.base.data.all())
+	for i := range p.edits {
+		e := &p.edits[i]
+		copy(data[e.m.Value:], p.value(e))
+	}
+	return hideBytes(data)
+}
+
+// splice writes base with other values in it.
+func (p *plan) splice() hidden {
+	var w writer
+	w.begin(p.size(), p.members)
+	text := p.base.data.all()[:p.base.size]
+	from := uint32(0)
+	for i := range p.edits {
+		e := &p.edits[i]
+		w.b.WriteString(text[from:e.m.Value])
+		w.b.Write(p.value(e))
+		from = e.m.ValueEnd
+	}
+	w.b.WriteString(text[from:])
+
+	at, moved := 0, uint32(0) // less than nothing wraps round, and back
+	for i := range p.edits {
+		e := &p.edits[i]
+		w.shift(p.base, at, int(e.at), moved)
+		end := e.m.Value + moved + uint32(len(p.value(e)))
+		w.entry(member{Name: e.m.Name + moved, NameEnd: e.m.NameEnd + moved, Value: e.m.Value + moved, ValueEnd: end})
+		at, moved = int(e.at)+1, end-e.m.ValueEnd
+	}
+	return w.done()
+}
+
+// walk writes the whole object, member by member. Those that stay are copied in runs: where base has no white space, a
+// run reaches from one edit to the next.
 func (p *plan) walk(w *writer) {
 	w.text("{")
 	c := p.changes
 	at := 0 // the first member of base that is not dealt with
-	switch {
-	case !c.wiped:
-		for _, e := range p.edits {
-			p.keepTo(w, at, int(e.at))
-			at = int(e.at) + 1
-			if ch := &c.list[e.change]; ch.kind != kindDelete {
-				p.replace(w, int(e.at), c.result(ch))
-			}
+	if c.wiped {
+		at = p.base.count()
+		if p.alone >= 0 && p.cookie == nil {
+			p.keep(w, p.alone, p.alone+1)
 		}
-		p.keepTo(w, at, p.base.count())
-	case p.cookieAt >= 0:
-		p.keepTo(w, p.cookieAt, p.cookieAt+1)
 	}
+	for i := range p.edits {
+		e := &p.edits[i]
+		p.keep(w, at, int(e.at))
+		at = max(at, int(e.at)+1)
+		if e.by == byCookie || e.by >= 0 && c.list[e.by].kind != kindDelete {
+			p.replace(w, e)
+		}
+	}
+	p.keep(w, at, p.base.count())
 	if w.n < p.members {
 		p.add(w)
 	}
 	w.text("}")
 }
 
-// keepTo writes the members of base from one to before another, which no change is about.
-func (p *plan) keepTo(w *writer, from, to int) {
-	for from < to {
-		next := to
-		if from <= p.headerAt && p.headerAt < next {
-			next = p.headerAt
-		}
-		if p.cookie != nil && from <= p.cookieAt && p.cookieAt < next {
-			next = p.cookieAt
-		}
-		if from < next {
-			p.keep(w, from, next)
-		}
-		if next < to && next != p.headerAt {
-			p.replace(w, next, p.cookie)
-		}
-		from = next + 1
-	}
-}
-
 // keep writes the members of base from one to before another as they are.
 func (p *plan) keep(w *writer, from, to int) {
+	if from >= to {
+		return
+	}
 	if p.base.is(escaped) {
 		for i := from; i < to; i++ {
 			w.escaped = w.escaped || p.base.writtenEscaped(i)
@@ -90,18 +120,17 @@ func (p *plan) keep(w *writer, from, to int) {
 	}
 	for i := from; i < to; i++ {
 		m := p.base.member(i)
-		w.open(p.base.data[m.Name-1 : m.NameEnd+1])
+		w.open(p.base.data.all()[m.Name-1 : m.NameEnd+1])
 		w.text(p.base.value(m))
 		w.close()
 	}
 }
 
 // replace writes a member of base with another value.
-func (p *plan) replace(w *writer, at int, value []byte) {
-	m := p.base.member(at)
-	w.escaped = w.escaped || p.base.writtenEscaped(at)
-	w.open(p.base.data[m.Name-1 : m.NameEnd+1])
-	w.bytes(value)
+func (p *plan) replace(w *writer, e *edit) {
+	w.escaped = w.escaped || p.base.writtenEscaped(int(e.at))
+	w.open(p.base.data.all()[e.m.Name-1 : e.m.NameEnd+1])
+	w.bytes(p.value(e))
 	w.close()
 }
 
@@ -121,7 +150,7 @@ func (p *plan) add(w *writer) {
 			w.close()
 		}
 	}
-	if p.cookie != nil && p.cookieAt < 0 {
+	if p.cookie != nil && !p.base.is(ownCookie) {
 		w.open(`"cookie"`)
 		w.bytes(p.cookie)
 		w.close()
@@ -148,10 +177,22 @@ type writer struct {
 	room [16 * 16]byte
 }
 
+// begin prepares for so many bytes of JSON with so many members.
+func (w *writer) begin(size, members int) {
+	w.size = size
+	w.b.Grow(size + members*entrySize(size))
+}
+
+// done returns what was written.
+func (w *writer) done() hidden {
+	w.flush()
+	return hide(w.b.String())
+}
+
 // open begins a member, whose name is given with its quotes.
 func (w *writer) open(name string) {
 	w.comma()
-	w.begin(len(name))
+	w.name(len(name))
 	w.text(name)
 	w.text(":")
 }
@@ -160,7 +201,7 @@ func (w *writer) open(name string) {
 func (w *writer) openKey(key []byte) {
 	w.comma()
 	size := jsontext.TextSize(key)
-	w.begin(size)
+	w.name(size)
 	switch {
 	case w.indexing:
 		w.at += size
@@ -175,8 +216,8 @@ func (w *writer) openKey(key []byte) {
 	w.text(":")
 }
 
-// begin begins a member whose name takes size bytes with its quotes.
-func (w *writer) begin(size int) {
+// name begins a member whose name takes size bytes with its quotes.
+func (w *writer) name(size int) {
 	w.m = member{Name: uint32(w.at + 1), NameEnd: uint32(w.at + size - 1), Value: uint32(w.at + size + len(":"))}
 }
 
@@ -217,9 +258,9 @@ func (w *writer) run(base *Record, from, to int) {
 	w.comma()
 	begin, end := int(base.member(from).Name)-1, int(base.member(to-1).ValueEnd)
 	if w.indexing {
-		w.shift(base, from, to, w.at-begin)
+		w.shift(base, from, to, uint32(w.at-begin))
 	}
-	w.text(base.data[begin:end])
+	w.text(base.data.all()[begin:end])
 	w.n += to - from
 }
 
@@ -232,21 +273,26 @@ func (w *writer) run(base *Record, from, to int) {
 // All four are added to at once. An entry is one number of 64 bits, here 18<<48 + 17<<32 + 15<<16 + 14, and what is
 // added is 2<<48 + 2<<32 + 2<<16 + 2. Back from 100 to 2 it is that with -2 in place of 2, modulo 1<<64: the sum modulo
 // 1<<64 is again the one number whose four parts are the offsets looked for, since each of them fits its 16 bits.
-func (w *writer) shift(base *Record, from, to, moved int) {
+func (w *writer) shift(base *Record, from, to int, moved uint32) {
 	width := entrySize(w.size)
 	if width != entrySize(int(base.size)) {
 		for i := from; i < to; i++ {
-			m, by := base.member(i), uint32(moved)
-			w.entry(member{Name: m.Name + by, NameEnd: m.NameEnd + by, Value: m.Value + by, ValueEnd: m.ValueEnd + by})
+			m := base.member(i)
+			w.entry(member{Name: m.Name + moved, NameEnd: m.NameEnd + moved, Value: m.Value + moved, ValueEnd: m.ValueEnd + moved})
 		}
 		return
 	}
-	by := uint64(moved) * 0x0001_0001_0001_0001
+	by := uint64(int32(moved)) * 0x0001_0001_0001_0001
 	if width == 16 {
-		by = uint64(moved) * 0x0000_0001_0000_0001
+		by = uint64(int32(moved)) * 0x0000_0001_0000_0001
 	}
 	index := int(base.size)
-	entries := base.data[index+from*width : index+to*width]
+	entries := base.data.all()[index+from*width : index+to*width]
+	if moved == 0 {
+		w.flush()
+		w.b.WriteString(entries)
+		return
+	}
 	for ; len(entries) > 0; entries = entries[8:] {
 		if w.used == len(w.room) {
 			w.flush()

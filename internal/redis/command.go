@@ -3,12 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"runtime"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
@@ -17,114 +12,16 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// opTimeout bounds a command whose context has no deadline.
-const opTimeout = time.Second
-
-// run runs f, which sends commands, on a goroutine of its own, and waits for it no longer than ctx lives. A client
-// does not always obey a context: it waits for a connection that is being made, and for room in a full ring. And a
-// command that was given up is under way until the server has answered or the connection is dead; it keeps its slot
-// for so long, so that the ring never fills.
-func run[T any](ctx context.Context, s *Store, op string, f func(ctx context.Context) (T, error)) (T, error) {
-	type outcome struct {
-		v   T
-		err error
-	}
-	var none T
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	if err := s.acquire(ctx); err != nil {
-		return none, failure(op, err)
-	}
-	ended := make(chan outcome, 1)
-	go func() {
-		defer s.release()
-		growStack()
-		v, err := f(lasting{ctx})
-		ended <- outcome{v, err}
-	}()
-	select {
-	case o := <-ended:
-		return o.v, failure(op, o.err)
-	case <-ctx.Done():
-		return none, failure(op, ctx.Err())
-	}
-}
-
-// growStack makes the room that a command needs on a new goroutine's stack, while there is next to nothing on it: where
-// it grows on the way, frames are to be moved each time, which took 2 µs of the 24 that a save takes in all.
-//
-//go:noinline
-func growStack() {
-	var room [6 << 10]byte
-	runtime.KeepAlive(&room)
-}
-
-// bounded returns a context that has a deadline.
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, opTimeout)
-}
-
-// lasting is a context with a deadline and an error but without an end to wait for: a client does not begin anything
-// under it that is too late, and waits for the reply to what it has sent.
-type lasting struct{ context.Context }
-
-func (lasting) Done() <-chan struct{} { return nil }
-
-func (s *Store) acquire(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case <-s.done:
-		return record.ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	case s.slots <- struct{}{}:
-	}
-	select {
-	case <-s.done:
-		s.release()
-		return record.ErrClosed
-	default:
-		return nil
-	}
-}
-
-func (s *Store) release() { <-s.slots }
-
-// swapScript compares what is there with ARGV[1] and, if they are equal, deletes it, or gives it the TTL ARGV[2] in
-// milliseconds, or replaces it by ARGV[3] with that TTL. It returns 1 when that is done, nil if nothing is there, and
-// else what is there, with its TTL in milliseconds.
-//
-// GETEX without options reads as GET does but counts as a write. So a replica refuses it, where GET would say what is
-// old, or that nothing is there. It comes after the comparison because a script that has written may go on when the
-// server is out of memory: SET must be the first write, to be refused then. DEL and PEXPIRE are not refused.
-const swapScript = `
-if redis.call('GET', KEYS[1]) == ARGV[1] then
-	if #ARGV == 1 then redis.call('DEL', KEYS[1])
-	elseif #ARGV == 2 then redis.call('PEXPIRE', KEYS[1], ARGV[2])
-	else redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2]) end
-	return 1
-end
-local other = redis.call('GETEX', KEYS[1])
-return other and {other, redis.call('PTTL', KEYS[1])}`
-
-// readScript returns what is there and its TTL in milliseconds.
-const readScript = `return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}`
-
 // create is Swap where nothing must be there.
-func (s *Store) create(ctx context.Context, id ident.ID, next *record.Record, ttl time.Duration) (*record.Record, error) {
+func (s *Store) create(ctx context.Context, key string, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	for {
 		err := s.retryUnsent(ctx, func() error {
-			return s.client.Do(ctx, s.client.B().Set().Key(s.key(id)).Value(next.JSON()).Nx().PxMilliseconds(millis(ttl)).Build()).Error()
+			return s.client.Do(ctx, s.client.B().Set().Key(key).Value(next.JSON()).Nx().PxMilliseconds(millis(ttl)).Build()).Error()
 		})
 		if !rueidis.IsRedisNil(err) {
 			return next, err
 		}
-		current, err := s.fetch(ctx, id)
+		current, err := s.fetch(ctx, key)
 		if err != record.ErrNotFound {
 			return current, err
 		}
@@ -133,15 +30,15 @@ func (s *Store) create(ctx context.Context, id ident.ID, next *record.Record, tt
 }
 
 // replace is Swap where old must be there.
-func (s *Store) replace(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
+func (s *Store) replace(ctx context.Context, key string, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	var reply rueidis.RedisResult
 	sent := time.Now()
 	err := s.retryUnsent(ctx, func() error {
 		sent = time.Now()
-		reply = s.swap.Exec(ctx, s.client, []string{s.key(id)}, swapArgs(old, next, ttl))
+		reply = s.swap.exec(ctx, s.client, key, swapArgs(old, next, ttl)...)
 		return reply.Error()
 	})
-	return s.swapped(reply, err, next, sent)
+	return swapped(reply, err, next, sent)
 }
 
 // exchanged is what became of an exchange.
@@ -157,25 +54,59 @@ func (s *Store) exchange(ctx context.Context, id ident.ID, old, next *record.Rec
 	sent := time.Now()
 	f := s.cache.Begin(id, sent)
 	key := s.key(id)
-	swap := s.client.B().Evalsha().Sha1(s.swapSum).Numkeys(1).Key(key).Arg(swapArgs(old, next, ttl)...).Build()
+	swap := s.swap.evalsha(s.client.B(), key, swapArgs(old, next, ttl)...)
 	get := s.client.B().Get().Key(key).Cache()
 	// A cacheable command is one that is sent with the request to track what it reads. All commands of a batch must be.
 	replies := s.client.DoMultiCache(ctx,
 		rueidis.CT(rueidis.Cacheable(swap).ToStaticTTL(), near.TTL), rueidis.CT(get.ToStaticTTL(), near.TTL))
-	there, err := replies[1].ToString()
-	r := next
-	if err != nil || there != next.JSON() {
-		r, err = parseReply(there, err)
-	}
-	kept := s.cache.Land(f, r, failure("get", err), time.Now())
+	current, err := swapped(replies[0], replies[0].Error(), next, sent)
+	there, getErr := replies[1].ToString()
+	r, getErr := landing(there, getErr, current, next, sent.Add(ttl))
+	kept := s.cache.Land(f, r, s.failure(s.about("get", id), getErr), time.Now())
 
-	err = replies[0].Error()
 	if code, _ := errorCode(err); code == "NOSCRIPT" || didNothing(err) {
-		current, err := s.replace(ctx, id, old, next, ttl)
+		current, err = s.replace(ctx, key, old, next, ttl)
 		return exchanged{current: current}, err
 	}
-	current, err := s.swapped(replies[0], err, next, sent)
 	return exchanged{current, kept}, err
+}
+
+// exchangeUnreported is exchange where the server reports nothing: what was swapped in is known without a read, and is
+// served as long as if it had been read when the swap was sent.
+func (s *Store) exchangeUnreported(ctx context.Context, id ident.ID, old, next *record.Record, ttl time.Duration) (exchanged, error) {
+	sent := time.Now()
+	f := s.cache.Begin(id, sent)
+	current, err := s.replace(ctx, s.key(id), old, next, ttl)
+	landed := current
+	if err == nil && current == next {
+		landed = endingBy(next, sent.Add(ttl))
+	}
+	kept := s.cache.Land(f, landed, err, time.Now())
+	return exchanged{current, kept}, err
+}
+
+// landing returns what the read behind a swap has brought: what was swapped in, which ends at the given instant, or what
+// was there instead. If it is a third one's, nothing is known of its end.
+func landing(there string, err error, current, next *record.Record, ends time.Time) (*record.Record, error) {
+	switch {
+	case err == nil && current == next && there == next.JSON():
+		return endingBy(next, ends), nil
+	case err == nil && current != nil && there == current.JSON():
+		return current, nil
+	}
+	r, err := parseText(there, err)
+	if err != nil {
+		return nil, err
+	}
+	return r.WithExpires(time.Time{}), nil
+}
+
+// endingBy returns r such that its session ends at the given instant at the latest.
+func endingBy(r *record.Record, ends time.Time) *record.Record {
+	if r.Expires().IsZero() || r.Expires().After(ends) {
+		return r.WithExpires(ends)
+	}
+	return r
 }
 
 // swapArgs returns the arguments of swapScript.
@@ -191,62 +122,150 @@ func swapArgs(old, next *record.Record, ttl time.Duration) []string {
 }
 
 // swapped returns what Swap does, of the reply of swapScript, which was sent at the given instant.
-func (s *Store) swapped(reply rueidis.RedisResult, err error, next *record.Record, sent time.Time) (*record.Record, error) {
-	if rueidis.IsRedisNil(err) {
-		return nil, record.ErrNotFound
-	}
-	if err != nil {
-		return nil, err
-	}
-	if m, _ := reply.ToMessage(); m.IsInt64() {
+func swapped(reply rueidis.RedisResult, err error, next *record.Record, sent time.Time) (*record.Record, error) {
+	if m, _ := reply.ToMessage(); err == nil && m.IsInt64() {
 		return next, nil
 	}
-	return s.parsePair(reply, sent)
+	there, _, err := stood(reply, err, sent)
+	return there, err
 }
 
-// fetch reads a record from the server.
-func (s *Store) fetch(ctx context.Context, id ident.ID) (*record.Record, error) {
-	var reply rueidis.RedisResult
-	sent := time.Now()
-	err := s.retry(ctx, func() error {
-		sent = time.Now()
-		if s.Koa {
-			reply = s.read.Exec(ctx, s.client, []string{s.key(id)}, nil)
-		} else {
-			reply = s.client.Do(ctx, s.client.B().Get().Key(s.key(id)).Build())
+// stood returns what a script says was there, and what it says behind that. The script was sent at the given instant.
+func stood(reply rueidis.RedisResult, err error, sent time.Time) (r *record.Record, rest []rueidis.RedisMessage, failed error) {
+	if rueidis.IsRedisNil(err) {
+		return nil, nil, record.ErrNotFound
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	parts, err := reply.ToArray()
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(parts) < 2 {
+		return nil, nil, errReply
+	}
+	text, err := parts[0].ToString()
+	if err != nil {
+		return nil, nil, err
+	}
+	ttl, err := parts[1].AsInt64()
+	r, err = parse(text, ttl, sent, err)
+	return r, parts[2:], err
+}
+
+// end deletes the session under key, whichever it is, and returns it, or what it has left there because it is none.
+func (s *Store) end(ctx context.Context, key string) (*record.Record, error) {
+	for {
+		var reply rueidis.RedisResult
+		sent := time.Now()
+		err := s.retryUnsent(ctx, func() error {
+			sent = time.Now()
+			reply = s.ending.exec(ctx, s.client, key)
+			return reply.Error()
+		})
+		was, rest, err := stood(reply, err, sent)
+		code, _ := errorCode(err)
+		switch {
+		case code == "WRONGTYPE" || errors.Is(err, record.ErrCorrupt):
+			return nil, s.remove(ctx, key)
+		case err != nil || !was.Live():
+			return was, err
 		}
-		return reply.Error()
+		if len(rest) > 0 {
+			if deleted, err := rest[0].AsInt64(); err != nil || deleted == 1 {
+				return was, err
+			}
+		}
+		// A session that the server cannot read. It may have changed meanwhile.
+		if current, err := s.replace(ctx, key, was, nil, 0); err != nil || current == nil {
+			return was, err
+		}
+	}
+}
+
+// remove deletes key.
+func (s *Store) remove(ctx context.Context, key string) error {
+	return s.retryUnsent(ctx, func() error {
+		return s.client.Do(ctx, s.client.B().Del().Key(key).Build()).Error()
 	})
+}
+
+// fetch reads a record from the server: from a master, since a replica refuses GETEX.
+func (s *Store) fetch(ctx context.Context, key string) (*record.Record, error) {
+	var r *record.Record
+	err := s.retry(ctx, func() (err error) {
+		sent := time.Now()
+		b := s.client.B()
+		replies := s.client.DoMulti(ctx, b.Getex().Key(key).Build(), b.Pttl().Key(key).Build())
+		r, err = parsePair(replies[0], replies[1], sent)
+		if code, _ := errorCode(err); code == "NOREPLICAS" || code == "MISCONF" {
+			r, err = s.fetchUnwritable(ctx, key, err)
+		}
+		return err
+	})
+	return r, err
+}
+
+// fetchUnwritable is fetch where the server refuses every write, for the given reason. It asks for the server's role
+// instead. In a cluster a replica sends its readers to the master.
+func (s *Store) fetchUnwritable(ctx context.Context, key string, refused error) (*record.Record, error) {
+	sent := time.Now()
+	b := s.client.B()
+	get, pttl := b.Get().Key(key).Build(), b.Pttl().Key(key).Build()
+	if s.client.Mode() == rueidis.ClientModeCluster {
+		replies := s.client.DoMulti(ctx, get, pttl)
+		return parsePair(replies[0], replies[1], sent)
+	}
+	replies := s.client.DoMulti(ctx, b.Hello().Build(), b.Role().Build(), get, pttl)
+	if roleOf(replies[0], replies[1]) != roleMaster {
+		return nil, refused
+	}
+	return parsePair(replies[2], replies[3], sent)
+}
+
+// fetchTracked reads a record such that the server will report a change of it.
+func (s *Store) fetchTracked(ctx context.Context, key string) (*record.Record, error) {
+	var r *record.Record
+	err := s.retry(ctx, func() (err error) {
+		sent := time.Now()
+		b := s.client.B()
+		replies := s.client.DoMultiCache(ctx, rueidis.CT(b.Get().Key(key).Cache().ToStaticTTL(), near.TTL),
+			rueidis.CT(b.Pttl().Key(key).Cache().ToStaticTTL(), near.TTL))
+		r, err = parsePair(replies[0], replies[1], sent)
+		return err
+	})
+	return r, err
+}
+
+// parsePair returns the record of the replies to a read and to PTTL, asked for at sent.
+func parsePair(value, pttl rueidis.RedisResult, sent time.Time) (*record.Record, error) {
+	text, err := value.ToString()
+	ttl, ttlErr := pttl.AsInt64()
+	if err == nil {
+		err = ttlErr
+	}
+	return parse(text, ttl, sent, err)
+}
+
+// parse returns the record that text is. Its end is the server's, on this node's clock: ttl is what it had left, in
+// milliseconds, some time after sent. The end that the record states is that of the clock of who wrote it; it counts where
+// the key has no TTL, which is -1. Where the key is gone, ttl is -2.
+func parse(text string, ttl int64, sent time.Time, err error) (*record.Record, error) {
+	r, err := parseText(text, err)
 	switch {
-	case rueidis.IsRedisNil(err):
-		return nil, record.ErrNotFound
 	case err != nil:
 		return nil, err
-	case s.Koa:
-		return s.parsePair(reply, sent)
+	case ttl == -2:
+		return nil, record.ErrNotFound
+	case ttl < 0:
+		return r, nil
 	default:
-		return parseReply(reply.ToString())
+		return r.WithExpires(sent.Add(time.Duration(ttl) * time.Millisecond)), nil
 	}
 }
 
-// parsePair returns the record of a reply that is a value and its TTL in milliseconds, asked for at sent.
-func (s *Store) parsePair(reply rueidis.RedisResult, sent time.Time) (*record.Record, error) {
-	pair, err := reply.ToArray()
-	if err != nil {
-		return nil, err
-	}
-	if len(pair) != 2 {
-		return nil, errReply
-	}
-	r, err := parseReply(pair[0].ToString())
-	ttl, _ := pair[1].AsInt64() // negative: it has none
-	if err != nil || !s.Koa || ttl < 0 {
-		return r, err
-	}
-	return r.WithExpires(time.UnixMilli(sent.UnixMilli() + ttl)), nil
-}
-
-func parseReply(json string, err error) (*record.Record, error) {
+func parseText(json string, err error) (*record.Record, error) {
 	if rueidis.IsRedisNil(err) {
 		return nil, record.ErrNotFound
 	}
@@ -254,128 +273,4 @@ func parseReply(json string, err error) (*record.Record, error) {
 		return nil, err
 	}
 	return record.ParseRecord(json)
-}
-
-// retry calls f, which only reads, until it succeeds, fails for a reason that will last, or ctx is about to end.
-func (s *Store) retry(ctx context.Context, f func() error) error {
-	return s.retryIf(ctx, f, func(err error) bool {
-		code, replied := errorCode(err)
-		return replied && slices.Contains(passingCodes, code) || !replied
-	})
-}
-
-// retryUnsent is retry for what writes: only when the server surely did nothing.
-func (s *Store) retryUnsent(ctx context.Context, f func() error) error {
-	return s.retryIf(ctx, f, didNothing)
-}
-
-// didNothing reports whether an error says that the server surely did nothing, and that this will pass.
-func didNothing(err error) bool {
-	if err == nil {
-		return false
-	}
-	code, replied := errorCode(err)
-	var dial *net.OpError
-	return replied && slices.Contains(passingCodes, code) || errors.As(err, &dial) && dial.Op == "dial" ||
-		errors.Is(err, rueidis.ErrNoSlot)
-}
-
-// passingCodes are the errors of a server that did nothing and will say something else soon: after it has loaded its
-// data, after a failover, when a script of somebody's has ended, when a slot has moved.
-var passingCodes = []string{"LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "READONLY", "BUSY"}
-
-// The pauses between tries double, in milliseconds, from 2 to 64.
-const (
-	firstPause = 2 * time.Millisecond
-	maxPause   = 64 * time.Millisecond
-)
-
-func (s *Store) retryIf(ctx context.Context, f func() error, passing func(error) bool) error {
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		err := f()
-		if err == nil || rueidis.IsRedisNil(err) || isContext(err) || ctx.Err() != nil || !passing(err) {
-			return err
-		}
-		if end, ok := ctx.Deadline(); ok && time.Until(end) <= pause {
-			return err
-		}
-		select {
-		case <-s.done:
-			return record.ErrClosed
-		case <-time.After(pause):
-		}
-	}
-}
-
-// passes reports whether an error that failure returned may pass by itself.
-func passes(err error) bool {
-	var told *Error
-	if errors.As(err, &told) {
-		return slices.Contains(passingCodes, told.Code)
-	}
-	return unanswered(err)
-}
-
-func isContext(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
-
-// Error is the root's RedisError.
-type Error struct {
-	Op   string // what was done: get, set, swap, destroy, connect
-	Code string // the first word of the reply: OOM, READONLY, NOPERM
-}
-
-func (e *Error) Error() string {
-	return fmt.Sprintf("sess: redis %s: the server replied %s", e.Op, e.Code)
-}
-
-var (
-	errReply         = errors.New("a reply of another kind than the command has")
-	errNothingToSwap = errors.New("sess: redis swap: got neither an old nor a next record; want at least one")
-)
-
-func errTTL(op string, ttl time.Duration) error {
-	return fmt.Errorf("sess: redis %s: ttl: got %v; want more than 0", op, ttl)
-}
-
-// failure returns what a caller is told of err.
-func failure(op string, err error) error {
-	if err == nil || err == record.ErrNotFound {
-		return err
-	}
-	var told *Error
-	switch {
-	case errors.As(err, &told):
-		return err
-	case errors.Is(err, rueidis.ErrClosing):
-		err = record.ErrClosed
-	}
-	if code, ok := errorCode(err); ok {
-		if code == "WRONGTYPE" {
-			return fmt.Errorf("sess: redis %s: %w: the key holds no string", op, record.ErrCorrupt)
-		}
-		return &Error{Op: op, Code: code}
-	}
-	return fmt.Errorf("sess: redis %s: %w", op, err)
-}
-
-// errorCode returns the code of an error that a server replied. Servers before 7.0 put what a script met into a text
-// of theirs: "ERR Error running script (call to f_…): @user_script:2: @user_script: 2: -OOM command not allowed …".
-func errorCode(err error) (string, bool) {
-	reply, ok := rueidis.IsRedisErr(err)
-	if !ok {
-		return "", false
-	}
-	text := reply.Error()
-	if strings.HasPrefix(text, "ERR Error running script") {
-		if _, cause, ok := strings.Cut(text, ": -"); ok {
-			text = cause
-		}
-	}
-	code, _, _ := strings.Cut(text, " ")
-	if strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		code = "ERR"
-	}
-	return code, true
 }

@@ -135,6 +135,9 @@ type conn struct {
 
 // Write counts the commands in b before they are sent, so before they can be answered.
 func (c *conn) Write(b []byte) (int, error) {
+	if fault := c.fault.Load(); fault != nil {
+		return 0, *fault
+	}
 	c.wrote.Store(true)
 	for rest := b; len(rest) > 0; {
 		if c.out.between() {

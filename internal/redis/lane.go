@@ -13,8 +13,7 @@ import (
 // lane is a part of the watched sessions, which one goroutine looks at and tells of.
 type lane struct {
 	*watches
-	watched atomic.Int64  // how many sessions, so that a report costs nothing where there are none
-	wake    chan struct{} // holds a token after a session became due
+	wake chan struct{} // holds a token after a session became due
 
 	mu      sync.Mutex
 	byID    map[ident.ID]*watch
@@ -23,8 +22,6 @@ type lane struct {
 	rests   map[*near.Lease]*line // at rest: a change is reported on the connection of the lease
 	others  *line                 // at rest until the next tick: nobody reports a change
 	failure error                 // of the last look that failed
-
-	paid time.Time // when the reads sent so far would have been sent at the rate; for the lane's goroutine alone
 }
 
 // watch is a session that somebody watches. The lane's mutex guards it.
@@ -113,9 +110,6 @@ func (l *lane) remove(w *watch, g *registration) {
 
 // changed hears from the server that id's record changed.
 func (l *lane) changed(id *ident.ID) {
-	if l.watched.Load() == 0 {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w := l.byID[*id]; w != nil {
@@ -134,7 +128,7 @@ func (l *lane) hurry(w *watch) {
 
 // search makes those due whose changes nobody reports: now those whose lease has ended, and at a tick the others.
 func (l *lane) search(tick bool) {
-	now := l.mono(time.Now())
+	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for lease, rest := range l.rests {
@@ -147,6 +141,14 @@ func (l *lane) search(tick bool) {
 		l.isOverdue(l.others)
 		l.others = new(line)
 	}
+}
+
+// now is the present on the clock on which leases end.
+func (l *lane) now() int64 {
+	if l.clock == nil {
+		return 0
+	}
+	return l.clock.Mono(time.Now())
 }
 
 // isOverdue makes a whole line due, at no cost for each watch in it. It wants l.mu.

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -24,7 +23,6 @@ type linkTest struct {
 
 func newLinkTest(t *testing.T) *linkTest {
 	s := newStore(Settings{Prefix: "p:", NearBytes: 1 << 20, MaxStale: time.Second, InFlight: 1})
-	s.watches.lanes[0].look = func(context.Context, []ident.ID, []finding) int { return 0 }
 	id, err := ident.ParseID("id")
 	if err != nil {
 		t.Fatal(err)

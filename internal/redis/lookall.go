@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
@@ -13,12 +14,12 @@ import (
 // lookAll looks at several sessions in one round trip, or in none at those that the near cache has. It puts what it finds
 // of ids[i] into found[i], and returns how many reads it has sent.
 func (s *Store) lookAll(ctx context.Context, ids []ident.ID, found []finding) (asked int) {
-	if s.cache == nil || !s.cache.Reports() {
+	if !s.reports() {
 		return s.pollAll(ctx, ids, found)
 	}
 	all := make([]joined, len(ids))
-	for i := range ids {
-		all[i] = joined{id: &ids[i], found: &found[i]}
+	for i, id := range ids {
+		all[i] = joined{id: id, found: &found[i]}
 	}
 	for again := false; ; again = true {
 		own := s.joinAll(all)
@@ -26,7 +27,7 @@ func (s *Store) lookAll(ctx context.Context, ids []ident.ID, found []finding) (a
 		asked += len(own)
 		var left []joined
 		for i := range all {
-			if all[i].await(ctx); !all[i].own && unanswered(all[i].found.err) {
+			if s.await(ctx, &all[i]); !all[i].own && unanswered(all[i].found.err) {
 				left = append(left, all[i]) // The flight may have ended with the deadline of whoever made it.
 			}
 		}
@@ -39,7 +40,7 @@ func (s *Store) lookAll(ctx context.Context, ids []ident.ID, found []finding) (a
 
 // joined is one session that is looked at.
 type joined struct {
-	id     *ident.ID
+	id     ident.ID
 	flight *near.Flight // nil: the near cache had it
 	own    bool         // this look made the flight
 	found  *finding
@@ -50,11 +51,11 @@ func (s *Store) joinAll(all []joined) (own []joined) {
 	now := time.Now()
 	for i := range all {
 		j := &all[i]
-		if r, l, ok := s.cache.Get(j.id, now); ok {
+		if r, l, ok := s.cache.Get(&j.id, now); ok {
 			*j.found = finding{r: r, lease: l}
 			continue
 		}
-		if j.flight, j.own = s.cache.Join(*j.id, now); j.own {
+		if j.flight, j.own = s.cache.Join(j.id, now); j.own {
 			own = append(own, *j)
 		}
 	}
@@ -62,7 +63,7 @@ func (s *Store) joinAll(all []joined) (own []joined) {
 }
 
 // await waits for the flight and takes what it brought.
-func (j *joined) await(ctx context.Context) {
+func (s *Store) await(ctx context.Context, j *joined) {
 	if j.flight == nil {
 		return
 	}
@@ -70,7 +71,7 @@ func (j *joined) await(ctx context.Context) {
 	case <-j.flight.Landed():
 		j.found.r, j.found.lease, j.found.err = j.flight.Result()
 	case <-ctx.Done():
-		*j.found = finding{err: failure("get", ctx.Err())}
+		*j.found = finding{err: s.failure(task{op: "get"}, ctx.Err())}
 	}
 }
 
@@ -79,105 +80,109 @@ func (s *Store) flyAll(ctx context.Context, all []joined) {
 	if len(all) == 0 {
 		return
 	}
-	if err := s.acquire(ctx); err != nil {
+	keys := make([]string, len(all))
+	for i, j := range all {
+		keys[i] = s.key(j.id)
+	}
+	slot, err := s.acquire(ctx, keys[0])
+	if err != nil {
 		for _, j := range all {
-			s.cache.Land(j.flight, nil, failure("get", err), time.Now())
+			s.cache.Land(j.flight, nil, s.failure(task{op: "get"}, err), time.Now())
 		}
 		return
 	}
 	go func() {
-		defer s.release()
-		reads := make([]rueidis.CacheableTTL, len(all))
-		for i, j := range all {
-			reads[i] = rueidis.CT(s.trackedRead(*j.id), near.TTL)
-		}
-		sent := time.Now()
-		replies := s.client.DoMultiCache(lasting{ctx}, reads...)
-		for i, j := range all {
-			r, err := s.parseTracked(replies[i], sent)
-			s.cache.Land(j.flight, r, failure("get", err), time.Now())
+		defer slot.release()
+		for i, o := range s.fetchAllVouched(lasting{ctx}, all, keys) {
+			s.cache.Land(all[i].flight, o.r, s.failure(task{op: "get", key: keys[i]}, o.err), time.Now())
 		}
 	}()
 }
 
-// pollAll is lookAll where the server reports nothing.
-func (s *Store) pollAll(ctx context.Context, ids []ident.ID, found []finding) (asked int) {
-	ids = append([]ident.ID(nil), ids...) // the caller may not wait for the answer
-	all, err := run(ctx, s, "get", func(ctx context.Context) ([]finding, error) { return s.fetchAll(ctx, ids), nil })
-	if err != nil {
-		for i := range found {
-			found[i] = finding{err: err}
-		}
-		return len(ids)
-	}
-	copy(found, all)
-	return len(ids)
+// fetched is what a read of a key has brought.
+type fetched struct {
+	r   *record.Record
+	err error
 }
 
-// fetchAll reads several records from the server in one round trip.
-func (s *Store) fetchAll(ctx context.Context, ids []ident.ID) []finding {
-	var reads []rueidis.Completed
-	for _, id := range ids {
-		reads = append(reads, s.client.B().Get().Key(s.key(id)).Build())
-		if s.Koa {
-			reads = append(reads, s.client.B().Pttl().Key(s.key(id)).Build())
+// fetchAllVouched reads several records such that the server will report changes of them. Those that come from a server
+// which may have become a replica, whose news is old, it reads again.
+func (s *Store) fetchAllVouched(ctx context.Context, all []joined, keys []string) []fetched {
+	brought := s.fetchAllTracked(ctx, keys)
+	var doubtful []int
+	var again []string
+	now := time.Now()
+	for i, o := range brought {
+		if !unseen(o.err) && !s.cache.Vouched(all[i].flight, now) {
+			doubtful = append(doubtful, i)
+			again = append(again, keys[i])
 		}
 	}
-	sent := time.Now()
-	replies := s.client.DoMulti(ctx, reads...)
-	all := make([]finding, len(ids))
-	for i := range ids {
-		at := i * len(reads) / len(ids)
-		r, err := parseReply(replies[at].ToString())
-		if err == nil && s.Koa {
-			r = withTTL(r, replies[at+1], sent)
+	if len(again) > 0 {
+		for i, o := range s.fetchAll(ctx, again) {
+			brought[doubtful[i]] = o
 		}
-		all[i] = finding{r: r, err: failure("get", err)}
-		s.learn(ids[i], r, all[i].err)
+	}
+	return brought
+}
+
+// fetchAllTracked is fetchTracked for several keys, in one round trip.
+func (s *Store) fetchAllTracked(ctx context.Context, keys []string) []fetched {
+	reads := make([]rueidis.CacheableTTL, 0, 2*len(keys))
+	b := s.client.B()
+	for _, key := range keys {
+		reads = append(reads, rueidis.CT(b.Get().Key(key).Cache().ToStaticTTL(), near.TTL),
+			rueidis.CT(b.Pttl().Key(key).Cache().ToStaticTTL(), near.TTL))
+	}
+	sent := time.Now()
+	return parsePairs(s.client.DoMultiCache(ctx, reads...), sent)
+}
+
+// fetchAll is fetch for several keys, in one round trip where the server takes writes.
+func (s *Store) fetchAll(ctx context.Context, keys []string) []fetched {
+	reads := make([]rueidis.Completed, 0, 2*len(keys))
+	b := s.client.B()
+	for _, key := range keys {
+		reads = append(reads, b.Getex().Key(key).Build(), b.Pttl().Key(key).Build())
+	}
+	sent := time.Now()
+	all := parsePairs(s.client.DoMulti(ctx, reads...), sent)
+	for i := range all {
+		switch code, _ := errorCode(all[i].err); code {
+		case "NOREPLICAS", "MISCONF":
+			all[i].r, all[i].err = s.fetchUnwritable(ctx, keys[i], all[i].err)
+		case "READONLY":
+			s.redial(sent)
+		}
 	}
 	return all
 }
 
-// withTTL returns r with the end that a reply to PTTL, sent at the given instant, tells: as it is if that tells none.
-func withTTL(r *record.Record, reply rueidis.RedisResult, sent time.Time) *record.Record {
-	ttl, err := reply.AsInt64()
-	if err != nil || ttl < 0 {
-		return r
+func parsePairs(replies []rueidis.RedisResult, sent time.Time) []fetched {
+	all := make([]fetched, 0, len(replies)/2)
+	for pair := range slices.Chunk(replies, 2) {
+		r, err := parsePair(pair[0], pair[1], sent)
+		all = append(all, fetched{r, err})
 	}
-	return r.WithExpires(time.UnixMilli(sent.UnixMilli() + ttl))
+	return all
 }
 
-// fetchTracked reads a record such that the server will report a change of it.
-func (s *Store) fetchTracked(ctx context.Context, id ident.ID) (*record.Record, error) {
-	var reply rueidis.RedisResult
-	var sent time.Time
-	err := s.retry(ctx, func() error {
-		sent = time.Now()
-		reply = s.client.DoCache(ctx, s.trackedRead(id), near.TTL)
-		return reply.Error()
+// pollAll is lookAll where the server reports nothing.
+func (s *Store) pollAll(ctx context.Context, ids []ident.ID, found []finding) (asked int) {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = s.key(id)
+	}
+	all, err := run(ctx, s, task{op: "get", key: keys[0]}, func(ctx context.Context) ([]fetched, error) {
+		return s.fetchAll(ctx, keys), nil
 	})
-	if err != nil && !rueidis.IsRedisNil(err) {
-		return nil, err
+	for i := range found {
+		if err != nil {
+			found[i] = finding{err: err}
+			continue
+		}
+		found[i] = finding{r: all[i].r, err: s.failure(task{op: "get", key: keys[i]}, all[i].err)}
+		s.learn(ids[i], found[i].r, found[i].err)
 	}
-	return s.parseTracked(reply, sent)
-}
-
-// trackedRead is the command of fetchTracked.
-func (s *Store) trackedRead(id ident.ID) rueidis.Cacheable {
-	get := s.client.B().Get().Key(s.key(id)).Cache()
-	if s.Koa {
-		return get
-	}
-	return get.ToStaticTTL() // the record says itself when it ends: do not ask the server for it
-}
-
-// parseTracked returns the record of a reply to trackedRead, which was sent at the given instant.
-func (s *Store) parseTracked(reply rueidis.RedisResult, sent time.Time) (*record.Record, error) {
-	r, err := parseReply(reply.ToString())
-	if err != nil || !s.Koa || reply.CachePXAT() <= 0 {
-		return r, err
-	}
-	// rueidis counts the TTL from when the reply came. The server counted it from some time after the command was
-	// sent: taking off what the answer took errs on the short side.
-	return r.WithExpires(time.UnixMilli(reply.CachePXAT()).Add(-time.Since(sent))), nil
+	return len(ids)
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"hash/maphash"
+	"sync"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
@@ -103,7 +104,7 @@ func (l *lane) lookAt(b *batch) (asked int) {
 
 // settle notes what a look has found: each watch goes to where it stands next, and b.calls tells who is to be told.
 func (l *lane) settle(b *batch) {
-	now := l.mono(time.Now())
+	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	answered := false
@@ -160,7 +161,7 @@ func (l *lane) fail(b *batch, w *watch, err error) {
 // rest puts w where it waits for the next look. It wants l.mu.
 func (l *lane) rest(w *watch, f *finding, now int64) {
 	switch {
-	case unseen(f.err) || l.polls:
+	case unseen(f.err) || l.clock == nil:
 		l.others.add(w)
 	case f.lease == nil && !w.again: // It changed while it was being looked at.
 		w.again = true
@@ -225,21 +226,34 @@ func (a content) is(b content) bool {
 	return a.sum == b.sum && max(a.ends-b.ends, b.ends-a.ends) < tolerance
 }
 
-// pay waits until the reads that were sent are within the rate. It reports whether the store is still open.
-func (l *lane) pay(reads int) bool {
+// pace keeps the reads of all lanes within a rate.
+type pace struct {
+	mu   sync.Mutex
+	paid time.Time // when the reads sent so far would have been sent at the rate
+}
+
+// ahead notes that so many reads were sent, and returns how far that is ahead of the rate.
+func (p *pace) ahead(reads, rate int) time.Duration {
 	now := time.Now()
-	if l.paid.Before(now) {
-		l.paid = now
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.paid.Before(now) {
+		p.paid = now
 	}
-	l.paid = l.paid.Add(time.Duration(reads) * time.Second * time.Duration(len(l.lanes)) / time.Duration(l.rate))
-	ahead := l.paid.Sub(now) - burst
-	if ahead <= 0 {
+	p.paid = p.paid.Add(time.Duration(reads) * time.Second / time.Duration(rate))
+	return p.paid.Sub(now)
+}
+
+// pay waits until the reads that were sent are within the rate, or nearly so. It reports whether the store is still open.
+func (l *lane) pay(reads int) bool {
+	wait := l.pace.ahead(reads, l.rate) - burst
+	if wait <= 0 {
 		return true
 	}
 	select {
 	case <-l.done:
 		return false
-	case <-time.After(ahead):
+	case <-time.After(wait):
 		return true
 	}
 }

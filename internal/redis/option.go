@@ -17,9 +17,15 @@ type Settings struct {
 	Prefix    string
 	NearBytes int64 // 0: no near cache
 	MaxStale  time.Duration
-	InFlight  int
+	InFlight  int // to each server
 	Koa       bool
 	Logger    *slog.Logger
+
+	StartTimeout time.Duration
+	Lazy         bool
+
+	// As makes an Error the root's, for errors.As.
+	As func(e *Error, target any) bool
 }
 
 const (

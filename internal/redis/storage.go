@@ -36,7 +36,7 @@ func (r *storage) Get(key string) ([]byte, error) {
 	}
 	key = r.prefix + key
 	s := r.store
-	return run(context.Background(), s, "storage get", func(ctx context.Context) (value []byte, err error) {
+	return run(context.Background(), s, task{op: "storage get", key: key}, func(ctx context.Context) (value []byte, err error) {
 		err = s.retry(ctx, func() error {
 			text, err := s.client.Do(ctx, s.client.B().Get().Key(key).Build()).ToString()
 			value = []byte(text)
@@ -57,11 +57,14 @@ func (r *storage) Set(key string, value []byte, ttl time.Duration) error {
 	if ttl < 0 {
 		return r.Delete(key)
 	}
-	set := r.store.client.B().Set().Key(r.prefix + key).Value(string(value))
-	if ttl == 0 {
-		return r.write("storage set", set.Build())
-	}
-	return r.write("storage set", set.PxMilliseconds(millis(ttl)).Build())
+	t := task{op: "storage set", key: r.prefix + key, hide: []string{string(value)}}
+	return r.write(t, func(b rueidis.Builder) rueidis.Completed {
+		set := b.Set().Key(t.key).Value(t.hide[0])
+		if ttl == 0 {
+			return set.Build()
+		}
+		return set.PxMilliseconds(millis(ttl)).Build()
+	})
 }
 
 // Delete removes what is under key.
@@ -69,15 +72,15 @@ func (r *storage) Delete(key string) error {
 	if key == "" {
 		return nil
 	}
-	return r.write("storage delete", r.store.client.B().Unlink().Key(r.prefix+key).Build())
+	t := task{op: "storage delete", key: r.prefix + key}
+	return r.write(t, func(b rueidis.Builder) rueidis.Completed { return b.Unlink().Key(t.key).Build() })
 }
 
 // write sends a command, again if the server surely did nothing.
-func (r *storage) write(op string, command rueidis.Completed) error {
+func (r *storage) write(t task, command func(rueidis.Builder) rueidis.Completed) error {
 	s := r.store
-	command = command.Pin()
-	_, err := run(context.Background(), s, op, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, s.retryUnsent(ctx, func() error { return s.client.Do(ctx, command).Error() })
+	_, err := run(context.Background(), s, t, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.retryUnsent(ctx, func() error { return s.client.Do(ctx, command(s.client.B())).Error() })
 	})
 	return err
 }
@@ -85,6 +88,11 @@ func (r *storage) write(op string, command rueidis.Completed) error {
 // Reset removes everything under the prefix. It asks every server for keys, replicas too, and removes them where they
 // live.
 func (r *storage) Reset() error {
+	ctx, cancel := bounded(context.Background())
+	defer cancel()
+	if err := r.store.connected(ctx); err != nil {
+		return r.store.failure(task{op: "storage reset"}, err)
+	}
 	var errs []error
 	for _, node := range r.store.client.Nodes() {
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
@@ -103,7 +111,7 @@ func (r *storage) Reset() error {
 func (r *storage) resetStep(node rueidis.Client, cursor uint64) (next uint64, err error) {
 	const keysAtATime = 512
 	s := r.store
-	return run(context.Background(), s, "storage reset", func(ctx context.Context) (uint64, error) {
+	return run(context.Background(), s, task{op: "storage reset"}, func(ctx context.Context) (uint64, error) {
 		scan := node.B().Scan().Cursor(cursor).Match(globEscape(r.prefix) + "*").Count(keysAtATime).Build()
 		found, err := node.Do(ctx, scan).AsScanEntry()
 		if err != nil {

@@ -2,9 +2,6 @@ package redis
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
-	"errors"
 	"sync"
 	"time"
 
@@ -18,43 +15,40 @@ import (
 type Store struct {
 	Settings
 	tracking
-	client     rueidis.Client
+	starting
+	client     rueidis.Client // set when it is ready
 	ownsClient bool
 	conns      conns // of a client that is the store's own
-	swap       *rueidis.Lua
-	swapSum    string // swap's SHA-1, by which the server knows it
-	read       *rueidis.Lua
+	swap       script
+	ending     script // see End
 	users      userScripts
-	slots      chan struct{} // one token for each command under way
-	done       chan struct{} // closed by Close
-	closing    sync.Once
-	beats      sync.WaitGroup
+	slots      *slots
+
+	mu    sync.Mutex // guards the change from starting to connected to closed
+	life  context.Context
+	kill  context.CancelFunc
+	done  chan struct{} // closed by Close
+	beats sync.WaitGroup
 }
 
 // newStore returns a store that lacks its client.
 func newStore(settings Settings) *Store {
-	sum := sha1.Sum([]byte(swapScript))
 	s := &Store{
 		Settings: settings,
-		swap:     rueidis.NewLuaScript(swapScript),
-		swapSum:  hex.EncodeToString(sum[:]),
-		read:     rueidis.NewLuaScript(readScript),
+		starting: starting{ready: make(chan struct{}), gone: make(chan struct{})},
+		swap:     newScript(swapScript),
+		ending:   newScript(endScript),
 		users:    newUserScripts(),
-		slots:    make(chan struct{}, settings.InFlight),
+		slots:    newSlots(settings.InFlight),
 		done:     make(chan struct{}),
 	}
+	s.life, s.kill = context.WithCancel(context.Background())
 	s.connect = make(chan struct{}, 1)
 	if settings.NearBytes > 0 {
 		s.cache = near.New(settings.Prefix, settings.NearBytes, settings.MaxStale)
 	}
 	s.watches = newWatches(s)
 	return s
-}
-
-// Get returns the record kept under id, from the near cache if it is there.
-func (s *Store) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
-	r, _, err := s.look(ctx, id)
-	return r, err
 }
 
 // Peek returns the record of id if the near cache holds it. now must be the present, or little before: what is served
@@ -68,8 +62,9 @@ func (s *Store) Peek(id *ident.ID, now time.Time) (*record.Record, bool) {
 
 // Refresh returns the record kept under id, which it asks the server for.
 func (s *Store) Refresh(ctx context.Context, id ident.ID) (*record.Record, error) {
-	r, err := run(ctx, s, "get", func(ctx context.Context) (*record.Record, error) {
-		return s.fetch(ctx, id)
+	t := s.about("get", id)
+	r, err := run(ctx, s, t, func(ctx context.Context) (*record.Record, error) {
+		return s.fetch(ctx, t.key)
 	})
 	s.learn(id, r, err)
 	return r, err
@@ -91,9 +86,11 @@ func (s *Store) Set(ctx context.Context, id ident.ID, r *record.Record, ttl time
 	if ttl <= 0 {
 		return errTTL("set", ttl)
 	}
-	_, err := s.write(ctx, id, "set", func(ctx context.Context) (*record.Record, error) {
-		return r, s.retryUnsent(ctx, func() error {
-			return s.client.Do(ctx, s.client.B().Set().Key(s.key(id)).Value(r.JSON()).PxMilliseconds(millis(ttl)).Build()).Error()
+	t := s.about("set", id)
+	t.hide = []string{r.JSON()}
+	_, err := write(ctx, s, id, t, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.retryUnsent(ctx, func() error {
+			return s.client.Do(ctx, s.client.B().Set().Key(t.key).Value(r.JSON()).PxMilliseconds(millis(ttl)).Build()).Error()
 		})
 	})
 	return err
@@ -101,12 +98,19 @@ func (s *Store) Set(ctx context.Context, id ident.ID, r *record.Record, ttl time
 
 // Destroy removes what is kept under id.
 func (s *Store) Destroy(ctx context.Context, id ident.ID) error {
-	_, err := s.write(ctx, id, "destroy", func(ctx context.Context) (*record.Record, error) {
-		return nil, s.retryUnsent(ctx, func() error {
-			return s.client.Do(ctx, s.client.B().Del().Key(s.key(id)).Build()).Error()
-		})
+	t := s.about("destroy", id)
+	_, err := write(ctx, s, id, t, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, s.remove(ctx, t.key)
 	})
 	return err
+}
+
+// End removes the session that is kept under id, as [Ender] says.
+func (s *Store) End(ctx context.Context, id ident.ID) (*record.Record, error) {
+	t := s.about("end", id)
+	return write(ctx, s, id, t, func(ctx context.Context) (*record.Record, error) {
+		return s.end(ctx, t.key)
+	})
 }
 
 // Swap replaces old by next in one atomic step among all who write to the same server, as [Swapper] says.
@@ -117,8 +121,13 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 	if old == nil && next == nil {
 		return nil, errNothingToSwap
 	}
+	t := s.about("swap", id)
+	t.hide = []string{old.JSON(), next.JSON()}
 	if s.cache != nil && !s.Koa && old != nil && next != nil { // Beside Koa the end of a record is known to the server alone.
-		e, err := run(ctx, s, "swap", func(ctx context.Context) (exchanged, error) {
+		e, err := run(ctx, s, t, func(ctx context.Context) (exchanged, error) {
+			if !s.reports() {
+				return s.exchangeUnreported(ctx, id, old, next, ttl)
+			}
 			return s.exchange(ctx, id, old, next, ttl)
 		})
 		if !e.kept {
@@ -126,57 +135,93 @@ func (s *Store) Swap(ctx context.Context, id ident.ID, old, next *record.Record,
 		}
 		return e.current, err
 	}
-	return s.write(ctx, id, "swap", func(ctx context.Context) (*record.Record, error) {
+	return write(ctx, s, id, t, func(ctx context.Context) (*record.Record, error) {
 		if old == nil {
-			return s.create(ctx, id, next, ttl)
+			return s.create(ctx, t.key, next, ttl)
 		}
-		return s.replace(ctx, id, old, next, ttl)
+		return s.replace(ctx, t.key, old, next, ttl)
 	})
 }
 
 // Watch is the root's RueidisStore.Watch.
 func (s *Store) Watch(ctx context.Context, id ident.ID, seen func(*record.Record, error)) (stop func(), err error) {
-	select {
-	case <-s.done:
-		return nil, failure("watch", record.ErrClosed)
-	default:
-	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
+	if err := s.connected(ctx); err != nil {
+		return nil, s.failure(s.about("watch", id), err)
+	}
 	return s.watches.add(ctx, id, seen)
+}
+
+// Ping returns nil if a master answers: in a cluster, any.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := s.connected(ctx); err != nil {
+		return s.failure(task{op: "ping"}, err)
+	}
+	keys := s.probeKeys()
+	errs := make(chan error, len(keys))
+	for _, key := range keys {
+		go func() {
+			_, err := run(ctx, s, task{op: "ping", key: key}, func(ctx context.Context) (*record.Record, error) {
+				return s.fetch(ctx, key)
+			})
+			errs <- err
+		}()
+	}
+	var err error
+	for range keys {
+		if err = <-errs; !unseen(err) {
+			return nil
+		}
+	}
+	return err
 }
 
 // Close ends what the store started and, if the store made it, the client. It waits for commands that are under way
 // for as long as a dead connection takes to be noticed. What is called later returns [record.ErrClosed].
 func (s *Store) Close() error {
-	s.closing.Do(func() {
-		close(s.done)
-		if s.cache != nil {
-			s.cache.Close()
-		}
-		if s.ownsClient {
-			s.client.Close()
-		}
-		for range cap(s.slots) {
-			s.slots <- struct{}{}
-		}
-		s.beats.Wait()
-		s.watches.close()
-	})
+	if !s.closed() {
+		return nil
+	}
+	if s.cache != nil {
+		s.cache.Close()
+	}
+	if s.client != nil && s.ownsClient {
+		s.client.Close()
+	}
+	s.slots.close()
+	s.beats.Wait()
+	s.watches.close()
 	return nil
 }
 
-// look returns the record of id, and the lease under which the server reports changes of it, nil if it does not.
-func (s *Store) look(ctx context.Context, id ident.ID) (*record.Record, *near.Lease, error) {
+// closed makes the store one that is closed. It reports false if it was that already.
+func (s *Store) closed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() != nil {
+		return false
+	}
+	s.kill()
+	close(s.done)
+	return true
+}
+
+// reports reports whether the server tells the store what changes.
+func (s *Store) reports() bool { return s.cache != nil && s.cache.Reports() }
+
+// Get returns the record kept under id, from the near cache if it is there.
+func (s *Store) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
 	if s.cache == nil {
-		r, err := s.Refresh(ctx, id)
-		return r, nil, err
+		return s.Refresh(ctx, id)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, nil, failure("get", err)
+		return nil, s.failure(s.about("get", id), err)
 	}
-	if r, l, ok := s.cache.Get(&id, time.Now()); ok {
-		return r, l, nil
+	if r, ok := s.cache.Peek(&id, time.Now()); ok {
+		return r, nil
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -188,48 +233,46 @@ func (s *Store) look(ctx context.Context, id ident.ID) (*record.Record, *near.Le
 		select {
 		case <-f.Landed():
 		case <-ctx.Done():
-			return nil, nil, failure("get", ctx.Err())
+			return nil, s.failure(s.about("get", id), ctx.Err())
 		}
-		r, l, err := f.Result()
+		r, _, err := f.Result()
 		if ctx.Err() == nil && (isContext(err) || !first && !again && unanswered(err)) {
 			again = true
 			continue // it ended with the deadline of whoever made the flight, or with that one's last try before it
 		}
-		return r, l, err
+		return r, err
 	}
 }
 
-// unseen reports whether err says that the store cannot tell what the server keeps.
-func unseen(err error) bool {
-	return err != nil && !errors.Is(err, record.ErrNotFound) && !errors.Is(err, record.ErrCorrupt)
-}
-
-// unanswered reports whether err says that no server has answered.
-func unanswered(err error) bool {
-	var told *Error
-	return unseen(err) && !errors.As(err, &told) && !errors.Is(err, record.ErrClosed)
-}
-
-// fly makes the flight f: one tracked read, under the deadline of its first reader.
+// fly makes the flight f: one read, under the deadline of its first reader.
 func (s *Store) fly(ctx context.Context, id ident.ID, f *near.Flight) {
-	if err := s.acquire(ctx); err != nil {
-		s.cache.Land(f, nil, failure("get", err), time.Now())
+	t := s.about("get", id)
+	slot, err := s.acquire(ctx, t.key)
+	if err != nil {
+		s.cache.Land(f, nil, s.failure(t, err), time.Now())
 		return
 	}
 	go func() {
-		defer s.release()
-		r, err := s.fetchTracked(lasting{ctx}, id)
-		s.cache.Land(f, r, failure("get", err), time.Now())
+		defer slot.release()
+		var r *record.Record
+		var err error
+		if s.reports() {
+			r, err = s.fetchTracked(lasting{ctx}, t.key)
+		}
+		if !s.reports() || !unseen(err) && !s.cache.Vouched(f, time.Now()) {
+			r, err = s.fetch(lasting{ctx}, t.key) // the server may have become a replica, whose news is old
+		}
+		s.cache.Land(f, r, s.failure(t, err), time.Now())
 	}()
 }
 
 // write runs a command that may change id's record. When it returns, whatever the outcome, the near cache has forgotten
 // what was read before. What a command changes that was given up is reported like the change of somebody else.
-func (s *Store) write(ctx context.Context, id ident.ID, op string, f func(ctx context.Context) (*record.Record, error)) (*record.Record, error) {
+func write[T any](ctx context.Context, s *Store, id ident.ID, t task, f func(ctx context.Context) (T, error)) (T, error) {
 	if s.cache != nil {
 		defer s.cache.Invalidate(id)
 	}
-	return run(ctx, s, op, f)
+	return run(ctx, s, t, f)
 }
 
 func (s *Store) key(id ident.ID) string {

@@ -96,28 +96,41 @@ const (
 )
 
 // userScripts are the scripts of the index.
-type userScripts struct{ enter, admit, mark, entries, leave *rueidis.Lua }
+type userScripts struct{ enter, admit, mark, entries, leave script }
 
 func newUserScripts() userScripts {
 	return userScripts{
-		enter:   rueidis.NewLuaScript(enterScript),
-		admit:   rueidis.NewLuaScript(admitScript),
-		mark:    rueidis.NewLuaScript(markScript),
-		entries: rueidis.NewLuaScript(entriesScript),
-		leave:   rueidis.NewLuaScript(leaveScript),
+		enter:   newScript(enterScript),
+		admit:   newScript(admitScript),
+		mark:    newScript(markScript),
+		entries: newScript(entriesScript),
+		leave:   newScript(leaveScript),
 	}
 }
 
 // runUsers runs a script on the index of a user. args makes the arguments, anew for each try.
-func (s *Store) runUsers(ctx context.Context, user string, script *rueidis.Lua, args func() []string) (rueidis.RedisResult, error) {
-	keys := []string{s.userKey(user)}
-	return run(ctx, s, "users", func(ctx context.Context) (reply rueidis.RedisResult, err error) {
+func (s *Store) runUsers(ctx context.Context, user string, script *script, args func() []string) (rueidis.RedisResult, error) {
+	t := s.aboutUser(user, args())
+	return run(ctx, s, t, func(ctx context.Context) (reply rueidis.RedisResult, err error) {
 		err = s.retryUnsent(ctx, func() error {
-			reply = script.Exec(ctx, s.client, keys, args())
+			reply = script.exec(ctx, s.client, t.key, args()...)
 			return reply.Error()
 		})
 		return reply, err
 	})
+}
+
+// aboutUser is the task of a script on the index of a user. No error may quote the ids in args.
+func (s *Store) aboutUser(user string, args []string) task {
+	t := task{op: "users", key: s.userKey(user), hide: []string{user}}
+	for _, a := range args {
+		_, id, ok := strings.Cut(a, " ") // in the text of an entry
+		if !ok {
+			id = a
+		}
+		t.hide = append(t.hide, id)
+	}
+	return t
 }
 
 func (s *Store) userKey(user string) string {
@@ -153,14 +166,14 @@ func (s *Store) Enter(ctx context.Context, user string, e record.UserEntry, keep
 		until = grace
 	}
 	args := []string{member(&e), decimal(millis(until)), decimal(millis(keep))}
-	_, err := s.runUsers(ctx, user, s.users.enter, func() []string { return args })
+	_, err := s.runUsers(ctx, user, &s.users.enter, func() []string { return args })
 	return err
 }
 
 // Admit is the root's UserMarker.Admit. The script takes the request for younger than it is, by the time that it takes on
 // its way to the server; what the reply says settles the doubt, against the request.
 func (s *Store) Admit(ctx context.Context, user string, id ident.ID, keep time.Duration, a record.LoginAttempt) (login int64, err error) {
-	reply, err := s.runUsers(ctx, user, s.users.admit, func() []string {
+	reply, err := s.runUsers(ctx, user, &s.users.admit, func() []string {
 		return []string{id.Value(), decimal(millis(keep)), decimal(micros(time.Since(a.Began))), decimal(a.Pass)}
 	})
 	if err != nil {
@@ -168,7 +181,7 @@ func (s *Store) Admit(ctx context.Context, user string, id ident.ID, keep time.D
 	}
 	v, err := three(reply)
 	if err != nil {
-		return 0, failure("users", err)
+		return 0, s.failure(task{op: "users"}, err)
 	}
 	admitted, mark, now := v[0] == 1, v[1], v[2]
 	login = now / 1000
@@ -186,13 +199,13 @@ func (s *Store) Admit(ctx context.Context, user string, id ident.ID, keep time.D
 // Mark is the root's UserMarker.Mark.
 func (s *Store) Mark(ctx context.Context, user string, a record.LoginAttempt) (pass int64, err error) {
 	args := []string{decimal(markLife.Milliseconds())}
-	reply, err := s.runUsers(ctx, user, s.users.mark, func() []string { return args })
+	reply, err := s.runUsers(ctx, user, &s.users.mark, func() []string { return args })
 	if err != nil {
 		return 0, err
 	}
 	v, err := three(reply)
 	if err != nil {
-		return 0, failure("users", err)
+		return 0, s.failure(task{op: "users"}, err)
 	}
 	mark, before, now := v[0], v[1], v[2]
 	if before != 0 && before != a.Pass && barred(before, now, a.Began) {
@@ -211,19 +224,19 @@ func (s *Store) Entries(ctx context.Context, user, cursor string) (page record.U
 		cursor = "0"
 	}
 	args := []string{cursor, strconv.Itoa(userPage)}
-	reply, err := s.runUsers(ctx, user, s.users.entries, func() []string { return args })
+	reply, err := s.runUsers(ctx, user, &s.users.entries, func() []string { return args })
 	if err != nil {
 		return page, err
 	}
 	parts, err := reply.ToArray()
 	if err != nil || len(parts) != 3 {
-		return page, failure("users", errors.Join(errReply, err))
+		return page, s.failure(task{op: "users"}, errors.Join(errReply, err))
 	}
 	next, _ := parts[0].ToString()
 	added, _ := parts[1].ToString()
 	members, err := parts[2].AsStrSlice()
 	if err != nil {
-		return page, failure("users", err)
+		return page, s.failure(task{op: "users"}, err)
 	}
 	for i := 0; i+1 < len(members); i += 2 { // behind each member is its score
 		if e, ok := parseMember(members[i]); ok {
@@ -232,7 +245,7 @@ func (s *Store) Entries(ctx context.Context, user, cursor string) (page record.U
 	}
 	slices.SortFunc(page.Entries, func(a, b record.UserEntry) int { return strings.Compare(member(&a), member(&b)) })
 	if page.Added, err = strconv.ParseUint(added, 10, 64); err != nil {
-		return page, failure("users", errReply)
+		return page, s.failure(task{op: "users"}, errReply)
 	}
 	if next != "0" {
 		page.Cursor = next
@@ -247,7 +260,7 @@ func (s *Store) Leave(ctx context.Context, user string, entries []record.UserEnt
 		for i := range part {
 			args = append(args, member(&part[i]))
 		}
-		if _, err := s.runUsers(ctx, user, s.users.leave, func() []string { return args }); err != nil {
+		if _, err := s.runUsers(ctx, user, &s.users.leave, func() []string { return args }); err != nil {
 			return err
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/near"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/redis/rueidis"
 )
 
 const (
@@ -38,20 +40,31 @@ const (
 // Sessions that are due are looked at in turn, up to maxBatch in one round trip, by one goroutine for each lane. That is
 // also the only one that tells anybody anything.
 type watches struct {
-	look  func(ctx context.Context, ids []ident.ID, found []finding) (asked int)
-	mono  func(time.Time) int64
-	every time.Duration // between two searches for sessions that nobody reports
-	rate  int           // looks in a second
-	polls bool          // the server reports nothing
-	lost  chan struct{} // holds a token after a connection was lost
-	done  chan struct{} // closed with the store
-
-	run   sync.WaitGroup
-	lanes []*lane
+	look    func(ctx context.Context, ids []ident.ID, found []finding) (asked int)
+	failure func(error) error // what a caller of Watch is told of an error
+	done    chan struct{}     // closed with the store
+	lost    chan struct{}     // holds a token after a connection was lost
+	watched atomic.Int64      // how many sessions, so that a report costs nothing where there are none
+	run     sync.WaitGroup
+	pace    pace
 
 	mu      sync.Mutex
 	started bool
 	closed  bool
+
+	// What the first watch decides, when the store is connected.
+	arrange func() arrangement
+	arrangement
+	lanes []*lane
+}
+
+// arrangement is how the sessions are watched.
+type arrangement struct {
+	clock *near.Cache   // on whose clock leases end; nil: the server reports nothing
+	every time.Duration // between two searches for sessions whose changes nobody reports
+	rate  int           // looks in a second
+	width int           // lanes
+	lane  func(*ident.ID) int
 }
 
 // finding is what a look found: what Get returns, and the lease under which the server reports a change, nil if it does not.
@@ -62,33 +75,41 @@ type finding struct {
 }
 
 func newWatches(s *Store) *watches {
-	ws := &watches{
-		look:  s.lookAll,
-		mono:  func(time.Time) int64 { return 0 },
-		every: s.MaxStale,
-		rate:  pollsPerSecond,
-		polls: true,
-		lost:  make(chan struct{}, 1),
-		done:  s.done,
+	return &watches{
+		look:    s.lookAll,
+		failure: func(err error) error { return s.failure(task{op: "watch"}, err) },
+		done:    s.done,
+		lost:    make(chan struct{}, 1),
+		arrange: s.arrange,
 	}
-	if s.cache != nil && s.cache.Reports() {
-		ws.mono, ws.every, ws.rate, ws.polls = s.cache.Mono, ws.every/4, looksPerSecond, false
-	}
-	ws.lanes = []*lane{newLane(ws)}
-	return ws
 }
 
-func (ws *watches) lane(*ident.ID) *lane { return ws.lanes[0] }
+// clusterLanes is how many lanes the sessions of a cluster have. A lane is a range of slots, so that nearly all of them are
+// of one master alone.
+const clusterLanes = 64
+
+// arrange returns how the sessions of a store are watched that is connected.
+func (s *Store) arrange() arrangement {
+	a := arrangement{every: s.MaxStale, rate: pollsPerSecond, width: 1, lane: func(*ident.ID) int { return 0 }}
+	if s.reports() {
+		a.clock, a.every, a.rate = s.cache, s.MaxStale/4, looksPerSecond
+	}
+	if s.client != nil && s.client.Mode() == rueidis.ClientModeCluster {
+		a.width = clusterLanes
+		a.lane = func(id *ident.ID) int { return int(keySlot(s.key(*id))) * clusterLanes / clusterSlots }
+	}
+	return a
+}
 
 // add watches id: see the root's Watcher.
 func (ws *watches) add(ctx context.Context, id ident.ID, seen func(*record.Record, error)) (stop func(), err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, failure("watch", err)
+		return nil, ws.failure(err)
 	}
 	if !ws.begin() {
-		return nil, failure("watch", record.ErrClosed)
+		return nil, ws.failure(record.ErrClosed)
 	}
-	l := ws.lane(&id)
+	l := ws.laneOf(&id)
 	first := make(chan error, 1)
 	g := &registration{seen: seen, first: first}
 	w := l.register(&id, g)
@@ -96,9 +117,9 @@ func (ws *watches) add(ctx context.Context, id ident.ID, seen func(*record.Recor
 	select {
 	case err = <-first:
 	case <-ws.done:
-		err = failure("watch", record.ErrClosed)
+		err = ws.failure(record.ErrClosed)
 	case <-ctx.Done():
-		err = cmp.Or(l.reason(w), failure("watch", ctx.Err()))
+		err = cmp.Or(l.reason(w), ws.failure(ctx.Err()))
 	}
 	if err != nil {
 		stop()
@@ -113,6 +134,10 @@ func (ws *watches) begin() bool {
 	defer ws.mu.Unlock()
 	if !ws.started && !ws.closed {
 		ws.started = true
+		ws.arrangement = ws.arrange()
+		for range ws.width {
+			ws.lanes = append(ws.lanes, newLane(ws))
+		}
 		ws.run.Go(ws.search)
 		for _, l := range ws.lanes {
 			ws.run.Go(l.work)
@@ -134,10 +159,12 @@ func (ws *watches) close() {
 
 // changed hears from the server that id's record changed.
 func (ws *watches) changed(id ident.ID) {
-	if l := ws.lane(&id); l.watched.Load() != 0 {
-		l.changed(&id)
+	if ws.watched.Load() != 0 {
+		ws.laneOf(&id).changed(&id)
 	}
 }
+
+func (ws *watches) laneOf(id *ident.ID) *lane { return ws.lanes[ws.lane(id)] }
 
 // search makes those sessions due whose changes nobody reports, until the store is closed.
 func (ws *watches) search() {

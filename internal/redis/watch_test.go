@@ -16,7 +16,7 @@ import (
 )
 
 // errSilent is what a look at a server brings that does not answer.
-var errSilent = failure("get", errors.New("no answer"))
+var errSilent = errors.New("no answer")
 
 // watched is a store's watches, and a server that is made of a map.
 type watched struct {
@@ -45,6 +45,7 @@ func newWatched(t testing.TB, settings Settings) *watched {
 		settings.MaxStale = time.Second
 	}
 	w := &watched{Store: newStore(settings), t: t, kept: map[ident.ID]*record.Record{}, lease: new(near.Lease)}
+	close(w.ready) // as if it were connected
 	w.watches.look = w.lookAtMap
 	w.prove()
 	t.Cleanup(w.end)
@@ -452,8 +453,8 @@ func (w *watched) wantEmpty(when string) {
 			standing++
 		}
 	}
-	if len(l.byID) != 0 || l.watched.Load() != 0 || standing != 0 {
-		w.t.Errorf("%s: got %d watches, %d counted, %d in lines; want none", when, len(l.byID), l.watched.Load(), standing)
+	if len(l.byID) != 0 || w.watches.watched.Load() != 0 || standing != 0 {
+		w.t.Errorf("%s: got %d watches, %d counted, %d in lines; want none", when, len(l.byID), w.watches.watched.Load(), standing)
 	}
 }
 

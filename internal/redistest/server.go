@@ -41,6 +41,7 @@ type Server struct {
 	dir  string
 	args []string
 	proc *process
+	auth []string // what Do and Try say first; nil: nothing
 }
 
 // Start starts a server with the given arguments, such as "--maxmemory", "1mb", after the defaults, and stops it when
@@ -174,6 +175,9 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
+// Password makes Do and Try say this password first.
+func (s *Server) Password(password string) { s.auth = []string{"AUTH", password} }
+
 // Do runs a command on a connection of its own and returns the reply: string, int64, []any or nil. An error reply
 // fails the test.
 func (s *Server) Do(args ...string) any {
@@ -192,6 +196,11 @@ func (s *Server) Try(args ...string) (any, error) {
 		return nil, err
 	}
 	defer c.close()
+	if s.auth != nil {
+		if _, err := c.do(s.auth...); err != nil {
+			return nil, err
+		}
+	}
 	return c.do(args...)
 }
 

@@ -209,6 +209,23 @@ func TestAKeyIsNeverPrinted(t *testing.T) {
 	}
 }
 
+func TestWhatAnHMACWasOfIsErased(t *testing.T) {
+	k := newMACKey([]byte(longKey), false)
+	m := k.begin()
+	m.text = append(m.text, "somebody's id"...)
+	m.sum()
+	k.end(m)
+	if text := m.text[:cap(m.text)]; !bytes.Equal(text, make([]byte, len(text))) || m.out != [32]byte{} {
+		t.Error("the room of an HMAC: got a text or an HMAC that is left, want zeros")
+	}
+	m = k.begin()
+	m.text = append(m.text, make([]byte, keepText+1)...)
+	k.end(m)
+	if again := k.begin(); cap(again.text) > keepText {
+		t.Errorf("after a text of %d bytes: got its room kept, want it gone", keepText+1)
+	}
+}
+
 func TestKeysCopyTheirBytes(t *testing.T) {
 	id := testID(t, testIDText)
 	secret := []byte(longKey)

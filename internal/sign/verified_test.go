@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"math/big"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -180,6 +181,51 @@ func TestAMarkDependsOnEveryByte(t *testing.T) {
 			}
 			if len(as) != want || len(bs) != want {
 				t.Errorf("id of %d and signature of %d bytes: got %d and %d different words, want %d", idLen, sigLen, len(as), len(bs), want)
+			}
+		}
+	}
+}
+
+func TestMarksAreMadeByTheFormula(t *testing.T) {
+	m := newMarker()
+	big128 := func(high, low uint64) *big.Int {
+		n := new(big.Int).SetUint64(high)
+		return n.Add(n.Lsh(n, 64), new(big.Int).SetUint64(low))
+	}
+	modulus := big128(1, 0)
+	modulus.Mul(modulus, modulus)
+	for _, idLen := range []int{5, 32, 33, 63} {
+		for _, sigLen := range []int{sha1SignatureLen, sha256SignatureLen} {
+			id, sig := testID(t, strings.Repeat("i", idLen)), []byte(strings.Repeat("sig", sigLen)[:sigLen])
+			whole := append(id.Whole()[:], 0)
+			x := []uint64{uint64(idLen), uint64(sigLen), word(whole), word(whole[8:]), word(whole[16:]), word(whole[24:]),
+				word(sig), word(sig[8:]), word(sig[16:]), word(sig[19:]), 0, 0, 0, 0, 0, 0}
+			if sigLen == sha256SignatureLen {
+				x[10], x[11] = word(sig[27:]), word(sig[35:])
+			}
+			if idLen > 32 {
+				x[12], x[13], x[14], x[15] = word(whole[32:]), word(whole[40:]), word(whole[48:]), word(whole[55:])
+			}
+			var words [2]uint64
+			for w := range words {
+				sum := new(big.Int)
+				for i := 0; i < 16; i += 2 {
+					if i == 10 && sigLen == sha1SignatureLen || i >= 12 && idLen <= 32 {
+						continue
+					}
+					k := m.k[2*w:]
+					sum.Add(sum, new(big.Int).Mul(big128(0, x[i]+k[i]), big128(0, x[i+1]+k[i+1])))
+				}
+				sum.Mod(sum, modulus)
+				low := new(big.Int).Mod(sum, big128(1, 0))
+				high := new(big.Int).Rsh(sum, 64)
+				f := m.f[w]
+				folded := new(big.Int).Mul(big128(f[0], f[1]), low)
+				folded.Add(folded, new(big.Int).Mul(big128(f[2], f[3]), high))
+				words[w] = folded.Rsh(folded.Mod(folded, modulus), 64).Uint64()
+			}
+			if got, want := m.mark(&id, sig), (mark{words[0], words[1]}); got != want {
+				t.Errorf("id of %d and signature of %d bytes: got another mark than that of the formula", idLen, sigLen)
 			}
 		}
 	}

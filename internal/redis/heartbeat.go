@@ -1,0 +1,74 @@
+package redis
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/fibersess/sess/internal/near"
+	"github.com/redis/rueidis"
+)
+
+// heartbeats asks every server four times per MaxStale whether it is there and a master, which extends the leases of
+// the near cache, and at once when a connection was made.
+func (s *Store) heartbeats() {
+	tick := time.NewTicker(s.MaxStale / 4)
+	defer tick.Stop()
+	beating := new(sync.Map) // addresses of servers that have not answered yet
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-s.connect:
+		case <-tick.C:
+		}
+		for addr, node := range s.client.Nodes() {
+			if _, busy := beating.LoadOrStore(addr, true); busy {
+				continue
+			}
+			s.beats.Go(func() {
+				defer beating.Delete(addr)
+				s.beat(node)
+			})
+		}
+	}
+}
+
+// beat asks one server. Its link takes the reply; here it counts if the server is a replica, which in a cluster it may be.
+func (s *Store) beat(node rueidis.Client) {
+	asked := time.Now()
+	if role := s.askRole(node); role != "" && role != roleMaster {
+		s.redial(asked)
+	}
+}
+
+// askRole returns what a server says it is, empty if it says nothing. Its link takes the reply too. Where the server reports
+// nothing it may not know HELLO either, and must not be told to speak another version of the protocol.
+func (s *Store) askRole(node rueidis.Client) (role string) {
+	b := node.B()
+	if !s.reports() {
+		replies := node.DoMulti(context.Background(), b.Hello().Build(), b.Role().Build())
+		return roleOf(replies[0], replies[1])
+	}
+	hello := rueidis.Cacheable(b.Hello().Protover(3).Build())
+	reply, err := node.DoCache(context.Background(), hello.ToStaticTTL(), near.TTL).ToMessage()
+	if err != nil {
+		return ""
+	}
+	g, _ := greeting(reply)
+	return g.role
+}
+
+// Counters returns what Stats does.
+func (s *Store) Counters() near.Stats {
+	stats := near.Stats{InFlight: s.slots.taken()}
+	select {
+	case <-s.done: // Close keeps all slots
+		stats.InFlight = 0
+	default:
+	}
+	if s.cache != nil {
+		s.cache.AddTo(&stats)
+	}
+	return stats
+}
