@@ -98,7 +98,7 @@ func endToEndRound(cs []contestant, o options, redis *redisServer, round int) ([
 // bareBefore measures the bare framework of s, for comparison; nothing if s is one itself, or if w has no such figure.
 func bareBefore(s *server, servers []*server, w workload, o options, redis *redisServer) (endToEnd, error) {
 	i := slices.IndexFunc(servers, func(other *server) bool { return other.id == s.bare })
-	if s.isBare() || w.shared || i < 0 {
+	if s.isBare() || w.shared || i < 0 || o.brief && w.id != read.id {
 		return endToEnd{}, nil
 	}
 	o.warmup = 0

@@ -228,7 +228,7 @@ func TestInstructionsOfOneRequestAreCounted(t *testing.T) {
 	if err := run("go", "build", "-o", program, "."); err != nil {
 		t.Fatal(err)
 	}
-	got, err := countRequests(build{"now", program}, "fiber", anonymous, 500)
+	got, _, err := countRepeatedly(build{"now", program}, "fiber", anonymous, instructionOptions{requests: 500, repeat: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type column struct {
 	Date     string          `json:"date"`
 	Go       string          `json:"go"`
 	Valgrind string          `json:"valgrind"`
-	Requests int             `json:"requests"` // of which each figure is a mean
+	Requests int             `json:"requests"` // that each figure is the mean of
 	Repeats  int             `json:"repeats"`  // how often each was counted
 	Counts   map[string]cost `json:"counts"`   // by workload
 }
@@ -62,7 +62,7 @@ func parseInstructionOptions(arguments []string) (instructionOptions, error) {
 	f.StringVar(&o.label, "label", "now", "what the table calls this checkout")
 	f.StringVar(&o.docs, "docs", "", "`directory` whose benchmarks.md gets the table; its other columns stay; empty: none")
 	f.IntVar(&o.requests, "n", 10_000, "requests that each figure is a mean of")
-	f.IntVar(&o.repeat, "repeat", 1, "how often each is counted; twice shows how much it repeats")
+	f.IntVar(&o.repeat, "repeat", 2, "how often each is counted; the least counts")
 	if err := f.Parse(arguments); err != nil {
 		return o, err
 	}
@@ -120,15 +120,15 @@ func countBuild(b build, o instructionOptions) (column, error) {
 			running.Go(func() {
 				free <- struct{}{}
 				defer func() { <-free }()
-				mean, strayed, err := countRepeatedly(b, id, w, o)
+				least, strayed, err := countRepeatedly(b, id, w, o)
 				mu.Lock()
 				defer mu.Unlock()
 				failed = errors.Join(failed, err)
 				pair := c.Counts[w.id]
 				if id == "fiber" {
-					pair.Bare = mean
+					pair.Bare = least
 				} else {
-					pair.Own, pair.Strayed = mean, strayed
+					pair.Own, pair.Strayed = least, strayed
 				}
 				c.Counts[w.id] = pair
 			})
@@ -138,39 +138,31 @@ func countBuild(b build, o instructionOptions) (column, error) {
 	return c, failed
 }
 
-// countRepeatedly returns the mean of several counts and by how much they differ.
-func countRepeatedly(b build, id string, w workload, o instructionOptions) (mean, strayed float64, err error) {
-	var counts []float64
+// countRepeatedly returns the instructions per request: those of a process that makes 2n requests less those of one that
+// makes n. What both do once, starting and making the sessions, is in neither. Of several such processes the one with
+// the fewest instructions counts: on a busy machine the scheduler of Go gets more to do, never less. It also returns by how
+// much the differences strayed.
+func countRepeatedly(b build, id string, w workload, o instructionOptions) (least, strayed float64, err error) {
+	var once, twice, counts []float64
 	for range o.repeat {
-		n, err := countRequests(b, id, w, o.requests)
+		n, err := countProcess(b, id, w, o.requests)
 		if err != nil {
 			return 0, 0, err
 		}
-		counts = append(counts, n)
-		mean += n / float64(o.repeat)
+		n2, err := countProcess(b, id, w, 2*o.requests)
+		if err != nil {
+			return 0, 0, err
+		}
+		once, twice, counts = append(once, n), append(twice, n2), append(counts, (n2-n)/float64(o.requests))
 	}
-	return mean, slices.Max(counts) - slices.Min(counts), nil
-}
-
-// countRequests returns the instructions per request: those of a process that makes 2n requests less those of one that
-// makes n. What both do once, starting and making the sessions, is in neither.
-func countRequests(b build, id string, w workload, n int) (float64, error) {
-	once, err := countProcess(b, id, w, n)
-	if err != nil {
-		return 0, err
-	}
-	twice, err := countProcess(b, id, w, 2*n)
-	if err != nil {
-		return 0, err
-	}
-	return float64(twice-once) / float64(n), nil
+	return (slices.Min(twice) - slices.Min(once)) / float64(o.requests), slices.Max(counts) - slices.Min(counts), nil
 }
 
 var instructionLine = regexp.MustCompile(`I\s+refs:\s+([\d,]+)`)
 
 // countProcess returns the instructions of a whole process. Nothing that depends on time may run in it: no collection, no
 // second processor, no preemption by signal.
-func countProcess(b build, id string, w workload, n int) (int64, error) {
+func countProcess(b build, id string, w workload, n int) (float64, error) {
 	command := exec.Command("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null",
 		b.binary, "requests", id, w.id, strconv.Itoa(n))
 	command.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1")
@@ -182,7 +174,7 @@ func countProcess(b build, id string, w workload, n int) (int64, error) {
 	if found == nil {
 		return 0, fmt.Errorf("bench: instructions: valgrind said %q; want a line with I refs", out)
 	}
-	return strconv.ParseInt(strings.ReplaceAll(string(found[1]), ",", ""), 10, 64)
+	return strconv.ParseFloat(strings.ReplaceAll(string(found[1]), ",", ""), 64)
 }
 
 // makeRequests is the process whose instructions are counted.
