@@ -394,7 +394,7 @@ func TestRueidisNearCacheServesNoLongerThanTheServerKeeps(t *testing.T) {
 				served = now.Sub(stored)
 			}
 		}
-		if served > ttl {
+		if served > ttl+time.Millisecond { // The server keeps whole milliseconds.
 			t.Errorf("a session that was %s was served for %v, want at most the server's TTL of %v", name, served, ttl)
 		}
 	}
