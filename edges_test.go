@@ -34,7 +34,9 @@ func ask(app *fiber.App, uri, cookies string) response {
 
 // setCookies returns the Set-Cookie lines of h.
 func setCookies(h *fasthttp.ResponseHeader) (lines []string) {
-	h.VisitAllCookie(func(_, line []byte) { lines = append(lines, string(line)) })
+	for _, line := range h.Cookies() {
+		lines = append(lines, string(line))
+	}
 	return lines
 }
 

@@ -12,10 +12,11 @@ import (
 
 // A store of your own is held to the contract by a test of your own.
 func ExampleTestStore() {
-	_ = func(t *testing.T) { // func TestMyStore(t *testing.T)
+	testMyStore := func(t *testing.T) { // func TestMyStore(t *testing.T)
 		sesstest.TestStore(t, func(t *testing.T) sess.Store { return sess.NewMemoryStore() })
 	}
-	// Output:
+	fmt.Printf("%T\n", testMyStore)
+	// Output: func(*testing.T)
 }
 
 func ExampleNewClient() {

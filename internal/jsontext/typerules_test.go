@@ -23,8 +23,8 @@ type (
 	embedding struct {
 		boxed
 		*Shown
-		hidden any
-		List   []any
+		_    any
+		List []any
 	}
 	Shown struct{ S any }
 	node  struct {

@@ -34,6 +34,9 @@ const memberBytes = len(`"":,`)
 
 var errKey = errors.New("sess: key: not UTF-8; want text (bytes can be a value, as []byte)")
 
+// isKey reports whether a session can have a value under key.
+func isKey(key string) bool { return CheckKey(key) == nil }
+
 // CheckKey returns an error if a session cannot have a value under key. The error does not tell the key.
 func CheckKey(key string) error {
 	switch {

@@ -67,7 +67,7 @@ func Set[T any](c *Changes, key string, v T) error {
 func (c *Changes) Delete(base *Record, key string) error {
 	i := c.find(key)
 	if i < 0 {
-		if CheckKey(key) != nil {
+		if !isKey(key) {
 			return nil // Nothing has such a key.
 		}
 		stored := false

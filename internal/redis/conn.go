@@ -95,7 +95,7 @@ func delay(c net.Conn) {
 		c = t.NetConn()
 	}
 	if t, ok := c.(*net.TCPConn); ok {
-		t.SetNoDelay(false)
+		_ = t.SetNoDelay(false)
 	}
 }
 

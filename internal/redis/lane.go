@@ -71,7 +71,7 @@ func newLane(ws *watches) *lane {
 		byID:    make(map[ident.ID]*watch),
 		urgent:  &line{state: due},
 		rests:   make(map[*near.Lease]*line),
-		others:  new(line),
+		others:  &line{state: atRest},
 	}
 }
 

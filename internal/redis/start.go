@@ -32,7 +32,7 @@ type starting struct {
 // start connects the store with connect, before it returns or, if the store is lazy, behind its back.
 func (s *Store) start(connect func(context.Context) (rueidis.Client, error)) (*Store, error) {
 	if s.Lazy {
-		s.beats.Go(func() { s.keepTrying(s.life, connect) })
+		s.beats.Go(func() { _ = s.keepTrying(s.life, connect) })
 		return s, nil
 	}
 	ctx, cancel := context.WithTimeout(s.life, s.StartTimeout)

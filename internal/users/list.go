@@ -77,21 +77,26 @@ func compare(a, b record.UserEntry) int {
 	return cmp.Or(cmp.Compare(a.Login, b.Login), slices.Compare(a.ID.Whole()[:], b.ID.Whole()[:]))
 }
 
+// excess returns the oldest sessions of a user who has more than Max; none where they cannot be read.
+func (p *Protocol) excess(ctx context.Context, user string) []Listed {
+	entries, err := p.entries(ctx, user)
+	if err != nil || len(entries) <= p.Max {
+		return nil
+	}
+	listed, err := p.look(ctx, user, entries)
+	if err != nil {
+		return nil
+	}
+	return listed[:max(0, len(listed)-p.Max)]
+}
+
 // trim ends the oldest logins of a user who has more than Max sessions. The error is [record.ErrLoginRefused] if y, the one
 // that was just begun, is among them. What else fails leaves the sessions to the next login.
 func (p *Protocol) trim(ctx context.Context, user string, y *ident.ID) (trimmed []ident.ID, err error) {
 	if p.Max <= 0 || p.Index == nil {
 		return nil, nil
 	}
-	entries, err := p.entries(ctx, user)
-	if err != nil || len(entries) <= p.Max {
-		return nil, nil
-	}
-	listed, err := p.look(ctx, user, entries)
-	if err != nil {
-		return nil, nil
-	}
-	for _, l := range listed[:max(0, len(listed)-p.Max)] {
+	for _, l := range p.excess(ctx, user) {
 		r, err := p.Records.End(ctx, &l.ID, l.Record)
 		if err != nil {
 			if l.ID == *y {
