@@ -192,7 +192,8 @@ func (m *Manager) Wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 // returns the inert session, on which reads find nothing and writes do nothing but set [Session.Err]. With several
 // managers it is the innermost one's; [Manager.From] names the manager.
 //
-// Call it in the handler, and pass the Session on to goroutines: a *fiber.Ctx is another request's once its own is over.
+// Call it in the handler, and pass the Session on to goroutines: a *fiber.Ctx is another request's once its own is over. In a
+// WebSocket or a body stream the session shows what the handshake found, see [Session]: use [Session.Detach] there.
 func From(c *fiber.Ctx) Session { return FromRequest(c.Context()) }
 
 // FromRequest is [From] for plain fasthttp.
