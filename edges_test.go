@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/redis/rueidis"
 	"github.com/valyala/fasthttp"
 
 	"github.com/fibersess/sess"
@@ -534,5 +535,45 @@ func TestALateCloseEndsNobodyElsesRequest(t *testing.T) {
 			t.Errorf("the second request: got %d Set-Cookie lines, want 2", n)
 		}
 		second.ResetUserValues()
+	}
+}
+
+// A store that does not know of Koa would miss that Koa moves the ends of its sessions.
+func TestKoaIsSetForBothOrForNone(t *testing.T) {
+	for _, koa := range []bool{false, true} {
+		store, err := sess.NewRueidisStore(rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}},
+			sess.RueidisConfig{Lazy: true, Koa: !koa, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		err = sess.Config{Koa: koa, Store: store, Keys: sess.Keys(clientKey)}.Validate()
+		if err == nil || !strings.Contains(err.Error(), "want the same in both") {
+			t.Errorf("Koa %v beside a store of the other kind: got %v, want an error", koa, err)
+		}
+	}
+}
+
+// The live cookie behind a dead one is signed anew when its key is not the first any more.
+func TestALiveCookieBehindADeadOneIsSignedAnew(t *testing.T) {
+	store := sess.NewMemoryStore()
+	id, _ := sess.ParseID("the.live.session.of.ann")
+	r, err := sess.ParseRecord(`{"user":"ann"}`)
+	if err == nil {
+		err = store.Set(t.Context(), id, r, time.Hour)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := fiber.New()
+	app.Use(sess.New(sess.Config{Store: store, Keys: sess.Keys("a newer key than the client's own!", clientKey)}))
+	app.Get("/user", func(c *fiber.Ctx) error {
+		user, _ := sess.Get[string](sess.From(c), "user")
+		return c.SendString(user)
+	})
+	got := ask(app, "/user", cookiePair("a.dead.session.of.ann..")+"; "+cookiePair(id.Value()))
+	wantReply(t, "the user", got, 200, "ann")
+	if len(got.setCookie) != 2 || !strings.Contains(got.setCookie[0], id.Value()) {
+		t.Errorf("got %d Set-Cookie lines, want two with the live id", len(got.setCookie))
 	}
 }

@@ -193,8 +193,15 @@ func panicking(config sess.Config, inside ...fiber.Handler) *fiber.App {
 	return app
 }
 
+// panicky is a value whose own encoding panics.
+type panicky struct{ fuse func() }
+
+func (p panicky) MarshalJSON() ([]byte, error) { p.fuse(); return []byte("1"), nil }
+
+func (*panicky) UnmarshalJSON([]byte) error { return nil }
+
 func TestAPanicInACallbackLeavesNothingLocked(t *testing.T) {
-	for _, where := range []string{"Update", "Valid", "BeforeSave", "TTLFunc", "Rejected", "Saved", "GenerateID", "ErrorHandler"} {
+	for _, where := range []string{"Update", "Valid", "BeforeSave", "TTLFunc", "Rejected", "Saved", "GenerateID", "ErrorHandler", "Store", "encoding"} {
 		t.Run(where, func(t *testing.T) {
 			armed := false
 			fuse := func() {
@@ -236,6 +243,10 @@ func TestAPanicInACallbackLeavesNothingLocked(t *testing.T) {
 						s.Regenerate()
 					case where == "ErrorHandler" && armed:
 						store.ask(outages["fails"])
+					case where == "Store" && armed:
+						store.ask(func(context.Context, string, sess.ID) error { at("Store"); return nil })
+					case where == "encoding" && armed:
+						sess.Set(s, "fuse", panicky{fuse})
 					}
 					sess.Update(s, "n", func(n int, _ bool) int { at("Update"); return n + 1 })
 					return nil

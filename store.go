@@ -22,13 +22,15 @@ import (
 // The suite sesstest.TestStore holds a store to this contract.
 type Store interface {
 	// Get returns the record kept under id. The error is ErrNotFound if there is none or its TTL has passed,
-	// ErrCorrupt if what is kept is not a record; any other error says that the store could not tell.
+	// ErrCorrupt if what is kept is not a record; any other error says that the store could not tell. What is kept under an
+	// id that was renewed is a tombstone, for some seconds: it is a record, and no session, see [Record.IsSession].
 	Get(ctx context.Context, id ID) (*Record, error)
 
 	// Set keeps r under id for ttl, which is positive, and replaces what is there.
 	Set(ctx context.Context, id ID, r *Record, ttl time.Duration) error
 
-	// Destroy removes what is kept under id. It returns nil if there is nothing.
+	// Destroy removes what is kept under id, and nothing else: [Manager.End] follows renewals. It returns nil if there is
+	// nothing.
 	Destroy(ctx context.Context, id ID) error
 }
 
