@@ -548,8 +548,8 @@ func TestOneChangeCostsTheSameWithManyWatches(t *testing.T) {
 			w := newWatched(t, reporting)
 			goroutines := runtime.NumGoroutine()
 			all := w.watchMany(n)
-			if got := runtime.NumGoroutine() - goroutines; got != 2 {
-				t.Errorf("goroutines of %d watches: got %d, want 2", n, got)
+			if got := runtime.NumGoroutine() - goroutines; got > 2 { // Those of earlier tests may have ended meanwhile.
+				t.Errorf("goroutines of %d watches: got %d more, want at most 2", n, got)
 			}
 			for i, h := range all {
 				h.want(t, fmt.Sprintf("watcher %d", i), 1, 1, nil)
