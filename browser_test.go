@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -245,7 +246,8 @@ type witness struct {
 	*sess.MemoryStore
 	reads, writes atomic.Int64
 	broken        atomic.Bool
-	log           []string // calls that write, by method; only for tests without parallel requests
+	mu            sync.Mutex
+	log           []string // calls that write, by method; read by tests without parallel requests
 }
 
 var errBroken = errors.New("the store is broken")
@@ -302,6 +304,8 @@ func (w *witness) Swap(ctx context.Context, id sess.ID, old, next *sess.Record, 
 
 func (w *witness) wrote(what string) {
 	w.writes.Add(1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.log = append(w.log, what)
 }
 

@@ -127,18 +127,16 @@ func (p *probe) watchOrder() {
 	id := p.newID()
 	p.set(id, p.number(1), longTTL)
 	w := &watcher{called: make(chan struct{}, 1)}
-	var running, overlaps, backward atomic.Int64
-	newest := 0
+	var running, overlaps, backward, newest atomic.Int64
 	p.watchWith(id, func(r *sess.Record, err error) {
 		if running.Add(1) > 1 {
 			overlaps.Add(1)
 		}
 		text, _ := r.Raw("n")
 		if n, err := strconv.Atoi(text); err == nil {
-			if n < newest {
+			if before := newest.Swap(int64(n)); int64(n) < before {
 				backward.Add(1)
 			}
-			newest = n
 		}
 		w.seen(r, err)
 		for range 10 { // so that a second call meets this one

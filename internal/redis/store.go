@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -247,12 +248,17 @@ func (s *Store) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
 			return nil, s.failure(s.about("get", id), ctx.Err())
 		}
 		r, _, err := f.Result()
-		if ctx.Err() == nil && (isContext(err) || !first && !again && unanswered(err)) {
+		if ctx.Err() == nil && (isContext(err) || !first && !again && !ofRecord(err)) {
 			again = true
-			continue // it ended with the deadline of whoever made the flight, or with that one's last try before it
+			continue // It failed whoever made the flight: a read by its deadline, a swap for a reason of its own.
 		}
 		return r, err
 	}
+}
+
+// ofRecord reports whether err says what is kept, be it nothing or nothing of use.
+func ofRecord(err error) bool {
+	return err == nil || errors.Is(err, record.ErrNotFound) || errors.Is(err, record.ErrCorrupt) || errors.Is(err, record.ErrClosed)
 }
 
 // fly makes the flight f: one read, under the deadline of its first reader.
