@@ -96,7 +96,7 @@ func (r *request) orphaned() bool {
 // about anew. The error is ErrEnded if the session had ended, ErrReleased if the request was reset meanwhile.
 func (r *request) conclude(last bool) error {
 	hook := r.m.config.BeforeSave
-	if r.alone {
+	if r.last = last; r.alone {
 		hook = nil
 	}
 	for {
@@ -278,7 +278,7 @@ func (r *request) settle(op string, err error) error {
 func (r *request) settled() {
 	base := r.draft.Base()
 	if !r.late {
-		r.owe(base.EndsMS(), !r.concluded && r.signed && r.id == *r.presented())
+		r.owe(base.EndsMS(), !r.last && r.signed && r.id == *r.presented())
 	}
 	r.draft.Drop()
 	r.ownCookie, r.forced, r.fate, r.life = false, false, draft.Keep, 0

@@ -60,6 +60,7 @@ type work struct {
 	left    *record.Record // its record
 
 	destroyed bool  // Destroy was carried out
+	last      bool  // the frame's commit runs, and no early Save
 	late      bool  // the save that runs now comes behind the decided response
 	renewed   bool  // a presented id met a tombstone: nothing is saved unless asked for
 	ended     bool  // the session ended, or another request renewed it, while this one had it: the handle is dead
