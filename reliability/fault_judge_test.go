@@ -75,7 +75,8 @@ func stand() footing {
 
 // regains waits until the process stands as before.
 func (s *site) regains(before footing) footing {
-	const goroutines, heap = 8, 4 << 20
+	// Two nodes remember the signatures of the sessions that users begin meanwhile, in at most 32 MiB each.
+	const goroutines, heap = 8, 12 << 20
 	for _, n := range s.nodes {
 		eventually(s.t, "no command is in flight", func() bool { return n.store.Stats().InFlight == 0 })
 	}
