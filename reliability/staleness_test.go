@@ -308,8 +308,8 @@ func TestALogoutIsKnownWithinMaxStaleBehindABrokenConnection(t *testing.T) {
 						return err == nil && r.status == http.StatusOK && r.body == ""
 					})
 				}
-				if letIn == 0 && refused == 0 {
-					t.Error("got no request that was let in and none that was refused: this test has shown nothing")
+				if letIn == 0 {
+					t.Error("got no request that was let in: this test has shown nothing")
 				}
 				report(t, "%s, MaxStale %v: the last request let in was sent %v after the logout; %d let in, %d refused, %d answered 503",
 					fault.name, c.maxStale, longest.Round(time.Millisecond), letIn, refused, failed)
