@@ -96,7 +96,7 @@ func (r *request) orphaned() bool {
 // about anew. The error is ErrEnded if the session had ended, ErrReleased if the request was reset meanwhile.
 func (r *request) conclude(last bool) error {
 	hook := r.m.config.BeforeSave
-	if r.last = last; r.alone {
+	if r.last, r.until = last, (time.Time{}); r.alone {
 		hook = nil
 	}
 	for {
@@ -228,7 +228,7 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	if err := r.newID(); err != nil {
 		return false, &Error{Op: "save", Err: err}
 	}
-	ctx, cancel := r.phase()
+	ctx, cancel := r.within()
 	defer cancel()
 	switch v {
 	case draft.Move:

@@ -86,7 +86,7 @@ func (r *request) prolong(h *record.Header, span draft.Span) {
 	}
 	var winner *record.Record
 	if err == nil {
-		ctx, cancel := r.phase()
+		ctx, cancel := r.within()
 		defer cancel()
 		if err = r.m.users.Move(ctx, &r.id, base, next); err == nil {
 			winner, err = r.m.shelf.swap(ctx, &r.id, base, next, span.TTL)
@@ -163,7 +163,7 @@ func (r *request) expire() (finish bool) {
 // finish ends the session that was left, what that was renewed into, and every other session that the request presents
 // well signed. The cookie is expired with the attributes that it was set with.
 func (r *request) finish() error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.parent()), r.m.config.StoreTimeout)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.parent()), r.end())
 	defer cancel()
 	expire := debt{kind: dueExpire, record: r.left}
 	if expire.record == nil {

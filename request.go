@@ -80,6 +80,7 @@ type work struct {
 	cookieJSON []byte
 
 	saving saving
+	until  time.Time // the end of the commit, or of another phase that writes
 	debt   debt
 }
 
@@ -179,14 +180,27 @@ func (r *request) parent() context.Context {
 	return r.base
 }
 
-// phase is the deadline of a commit. The end of the request's own context, which a timeout may have brought about, does
-// not stop it.
+// phase begins a phase at the store that writes, and is its deadline. The end of the request's own context, which a timeout
+// may have brought about, does not stop it.
 func (r *request) phase() (context.Context, context.CancelFunc) {
-	parent := r.parent()
-	if !r.m.shelf.local { // To say so costs an allocation.
-		parent = context.WithoutCancel(parent)
+	r.until = time.Time{}
+	return r.within()
+}
+
+// within is what is left of the phase, or of the commit, that has begun: its time runs from the first call at the store.
+func (r *request) within() (context.Context, context.CancelFunc) {
+	if r.m.shelf.local { // To have a deadline costs an allocation.
+		return context.Background(), noCancel
 	}
-	return r.m.deadline(parent)
+	return context.WithDeadline(context.WithoutCancel(r.parent()), r.end())
+}
+
+// end is when that ends.
+func (r *request) end() time.Time {
+	if r.until.IsZero() {
+		r.until = time.Now().Add(r.m.config.StoreTimeout)
+	}
+	return r.until
 }
 
 // call runs a function of the application's with a handle of its own; every other handle waits until it has returned.

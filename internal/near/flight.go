@@ -14,6 +14,7 @@ type Flight struct {
 	begun    int64  // on the clock of Cache.Mono
 	lease    *Lease // of the connection that the read was sent on; nil: not sent yet, or poisoned
 	answered bool   // the reply to the read has come, or nobody tells when it has
+	carried  bool   // the read is part of a write
 	done     chan struct{}
 	rec      *record.Record
 	err      error
@@ -75,7 +76,7 @@ func (c *Cache) Join(id ident.ID, now time.Time) (f *Flight, first bool) {
 		c.happens(s, &id, expired, nil, "")
 	}
 	c.count.misses.Add(1)
-	return c.fly(s, id, mono, false), true
+	return c.fly(s, id, mono), true
 }
 
 // Begin returns a flight that reads id's record in a write which the caller is about to send.
@@ -84,12 +85,14 @@ func (c *Cache) Begin(id ident.ID, now time.Time) *Flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.happens(s, &id, writing, nil, "")
-	return c.fly(s, id, c.Mono(now), true)
+	f := c.fly(s, id, c.Mono(now))
+	f.answered, f.carried = true, true
+	return f
 }
 
 // fly wants s.mu.
-func (c *Cache) fly(s *shard, id ident.ID, mono int64, answered bool) *Flight {
-	f := &Flight{id: id, begun: mono, answered: answered, done: make(chan struct{})}
+func (c *Cache) fly(s *shard, id ident.ID, mono int64) *Flight {
+	f := &Flight{id: id, begun: mono, done: make(chan struct{})}
 	if !c.Reports() {
 		f.lease = always
 	}
@@ -171,6 +174,9 @@ func (c *Cache) Land(f *Flight, r *record.Record, err error, now time.Time) (kep
 	close(f.done)
 	return kept
 }
+
+// OfWrite reports whether the read is part of a write, so that it may fail for a reason which no read has.
+func (f *Flight) OfWrite() bool { return f.carried }
 
 // Landed is closed when the flight has ended.
 func (f *Flight) Landed() <-chan struct{} { return f.done }

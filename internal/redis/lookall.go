@@ -27,11 +27,12 @@ func (s *Store) lookAll(ctx context.Context, ids []ident.ID, found []finding) (a
 		asked += len(own)
 		var left []joined
 		for i := range all {
-			if s.await(ctx, &all[i]); !all[i].own && unanswered(all[i].found.err) {
-				left = append(left, all[i]) // The flight may have ended with the deadline of whoever made it.
+			j := &all[i]
+			if s.await(ctx, j); !j.own && unseen(j.found.err) && (j.flight.OfWrite() || !again && unanswered(j.found.err)) {
+				left = append(left, *j) // It may have failed whoever made the flight, as in Get.
 			}
 		}
-		if len(left) == 0 || again || ctx.Err() != nil {
+		if len(left) == 0 || ctx.Err() != nil {
 			return asked
 		}
 		all = left
@@ -52,7 +53,7 @@ func (s *Store) joinAll(all []joined) (own []joined) {
 	for i := range all {
 		j := &all[i]
 		if r, l, ok := s.cache.Get(&j.id, now); ok {
-			*j.found = finding{r: r, lease: l}
+			j.flight, *j.found = nil, finding{r: r, lease: l}
 			continue
 		}
 		if j.flight, j.own = s.cache.Join(j.id, now); j.own {

@@ -248,11 +248,14 @@ func (s *Store) Get(ctx context.Context, id ident.ID) (*record.Record, error) {
 			return nil, s.failure(s.about("get", id), ctx.Err())
 		}
 		r, _, err := f.Result()
-		if ctx.Err() == nil && (isContext(err) || !first && !again && !ofRecord(err)) {
+		// It may have failed whoever made the flight: a read by its deadline, a swap for a reason of its own.
+		switch others := !first && !ofRecord(err) && ctx.Err() == nil; {
+		case others && (f.OfWrite() || isContext(err)):
+		case others && !again:
 			again = true
-			continue // It failed whoever made the flight: a read by its deadline, a swap for a reason of its own.
+		default:
+			return r, err
 		}
-		return r, err
 	}
 }
 

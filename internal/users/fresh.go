@@ -1,6 +1,7 @@
 package users
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -79,21 +80,35 @@ func (f *fresh) complete(ctx context.Context, build Builder) (*record.Record, er
 	}
 }
 
-// takeBack removes the record if it is as this request has stored it: else somebody has joined. It has a deadline of its
-// own. What it cannot remove ends soon.
+// takeBack removes the record if it is as this request has stored it: else somebody has joined. Where the request's time is
+// not enough for that, it is tried once more when the request has been answered. What cannot be removed then ends soon.
 func (f *fresh) takeBack(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.Timeout)
-	defer cancel()
+	left := *f // The request may be another one's by then.
+	f.attempt, f.stored = nil, nil
+	if _, bounded := ctx.Deadline(); left.remove(ctx) != nil && bounded {
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), left.Timeout)
+			defer cancel()
+			_ = left.remove(ctx)
+		}()
+	}
+}
+
+// remove removes what is there if this request has stored it, and then its entry.
+func (f *fresh) remove(ctx context.Context) error {
 	gone := f.attempt == nil && f.stored == nil
+	var failed error
 	for _, r := range [...]*record.Record{f.attempt, f.stored} {
 		if r == nil || gone {
 			continue
 		}
 		now, ok, err := f.swap(ctx, &f.id, r, nil, 0)
 		gone = ok || err == nil && now == nil
+		failed = cmp.Or(failed, err)
 	}
-	if gone {
-		f.leave(ctx, f.user, f.id, f.login)
+	if !gone {
+		return failed
 	}
-	f.attempt, f.stored = nil, nil
+	f.leave(ctx, f.user, f.id, f.login)
+	return nil
 }
