@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/status"
 	"github.com/gofiber/fiber/v2"
 )
 
@@ -221,7 +222,10 @@ type Error struct {
 
 func (e *Error) Error() string { return http.StatusText(e.status()) }
 
-// Unwrap gives the cause, and the fiber.Error that makes Fiber answer with the status.
+// As gives errors.As the fiber.Error of the status, that of Fiber v2 and that of Fiber v3.
+func (e *Error) As(target any) bool { return status.As(target, e.status()) }
+
+// Unwrap gives the cause, and the fiber.Error of Fiber v2 that has the status.
 func (e *Error) Unwrap() []error {
 	switch e.status() {
 	case http.StatusServiceUnavailable:
