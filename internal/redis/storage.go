@@ -28,6 +28,12 @@ type Storage struct {
 	prefix string
 }
 
+// valueless is a context without values. Fiber v3's middleware passes its fiber.Ctx, which is another request's when a
+// command that was given up still dials, and a dial asks for values.
+type valueless struct{ context.Context }
+
+func (valueless) Value(any) any { return nil }
+
 // GetWithContext returns a copy of the value under key, nil if there is none.
 func (r *Storage) GetWithContext(ctx context.Context, key string) ([]byte, error) {
 	if key == "" {
@@ -35,7 +41,7 @@ func (r *Storage) GetWithContext(ctx context.Context, key string) ([]byte, error
 	}
 	key = r.prefix + key
 	s := r.store
-	return run(ctx, s, task{op: "storage get", key: key}, func(ctx context.Context) (value []byte, err error) {
+	return run(valueless{ctx}, s, task{op: "storage get", key: key}, func(ctx context.Context) (value []byte, err error) {
 		err = s.retry(ctx, func() error {
 			text, err := s.client.Do(ctx, s.client.B().Get().Key(key).Build()).ToString()
 			value = []byte(text)
@@ -79,7 +85,7 @@ func (r *Storage) DeleteWithContext(ctx context.Context, key string) error {
 // write sends a command, again if the server surely did nothing.
 func (r *Storage) write(ctx context.Context, t task, command func(rueidis.Builder) rueidis.Completed) error {
 	s := r.store
-	_, err := run(ctx, s, t, func(ctx context.Context) (struct{}, error) {
+	_, err := run(valueless{ctx}, s, t, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.retryUnsent(ctx, func() error { return s.client.Do(ctx, command(s.client.B())).Error() })
 	})
 	return err
@@ -88,7 +94,7 @@ func (r *Storage) write(ctx context.Context, t task, command func(rueidis.Builde
 // ResetWithContext removes everything under the prefix. It asks every server for keys, replicas too, and removes them where
 // they live. Without a deadline in ctx each step has opTimeout.
 func (r *Storage) ResetWithContext(ctx context.Context) error {
-	first, cancel := bounded(ctx)
+	first, cancel := bounded(valueless{ctx})
 	err := r.store.connected(first)
 	cancel()
 	if err != nil {
@@ -112,7 +118,7 @@ func (r *Storage) ResetWithContext(ctx context.Context) error {
 func (r *Storage) resetStep(ctx context.Context, node rueidis.Client, cursor uint64) (next uint64, err error) {
 	const keysAtATime = 512
 	s := r.store
-	return run(ctx, s, task{op: "storage reset"}, func(ctx context.Context) (uint64, error) {
+	return run(valueless{ctx}, s, task{op: "storage reset"}, func(ctx context.Context) (uint64, error) {
 		scan := node.B().Scan().Cursor(cursor).Match(globEscape(r.prefix) + "*").Count(keysAtATime).Build()
 		found, err := node.Do(ctx, scan).AsScanEntry()
 		if err != nil {
