@@ -66,10 +66,9 @@ type customRequest struct{ c fiber.Ctx }
 func (r customRequest) Context() context.Context { return r.c.Context() }
 func (r customRequest) Secure() bool             { return secure(r.c) }
 
-// secure goes by a proxy's word where the app checks which proxies it trusts. With no such check anybody could say so.
-func secure(c fiber.Ctx) bool {
-	return c.App().Config().TrustProxy && c.IsProxyTrusted() && c.Scheme() == "https"
-}
+// secure goes by Scheme, which takes a proxy's word only where the app checks which proxies it trusts (TrustProxy). Fiber 3.1's
+// Secure compares the version of HTTP and is always false.
+func secure(c fiber.Ctx) bool { return c.Scheme() == "https" }
 
 // From returns the session of a request. It does no I/O and cannot fail: where no session middleware runs it returns the
 // inert session, on which reads find nothing and writes do nothing but set [Session.Err]. With several managers it is the
