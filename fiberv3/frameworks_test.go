@@ -424,9 +424,15 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func TestATimedOutHandlerReachesNobody(t *testing.T) {
+func TestATimedOutHandlerReachesNobodyAndTheAnswerHasTheCookie(t *testing.T) {
 	onEach(t, func(t *testing.T, s site) {
 		s.sessions(newManager(t, sess.Config{}))
+		s.use(func(v visit) error {
+			if string(v.ctx.Path()) == "/slow" {
+				sess.Set(v.session(), "slow", true)
+			}
+			return v.next()
+		})
 		withLogins(s)
 		reached, proceed, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		s.getWithin(10*time.Millisecond, "/slow", func(v visit) error {
@@ -444,8 +450,8 @@ func TestATimedOutHandlerReachesNobody(t *testing.T) {
 		bob.http.Transport = ann.http.Transport // One connection.
 		ann.want("/login?user=ann", 200, "")
 		bob.want("/login?user=bob", 200, "")
-		if got := ann.get("/slow"); got.status != 408 {
-			t.Errorf("a handler that takes too long: got %d %q, want 408", got.status, got.body)
+		if got := ann.get("/slow"); got.status != 408 || !got.setsCookie() {
+			t.Errorf("a handler that takes too long: got %d, with a cookie %v; want 408 with one", got.status, got.setsCookie())
 		}
 		<-reached
 		bob.want("/user", 200, "bob")
