@@ -161,7 +161,7 @@ func TestAPanicOutsideOfWhichWeStandSavesNothing(t *testing.T) {
 		r := c.get("/panic")
 		wantReply(t, "a panic", r, 500, "on purpose")
 		wantNoCookie(t, "a panic", r)
-		if n := store.count("swap", "set", "destroy"); n != 0 {
+		if n := store.count("swap", "set", "end", "destroy"); n != 0 {
 			t.Errorf("writes of a request that panicked: got %d, want 0", n)
 		}
 		wantReply(t, "the session after the panic", c.get("/user"), 200, "ann")
