@@ -268,7 +268,7 @@ func (r *request) settle(op string, err error) error {
 		return failure
 	}
 	_ = r.storeError(op, r.id, err)
-	if !errors.Is(err, ErrConflict) { // The store may have it: a second time it would be counted twice.
+	if !errors.Is(err, ErrConflict) || errors.Is(err, context.DeadlineExceeded) { // The store may have it: a second time it would be counted twice.
 		r.failed = failure
 	}
 	return failure

@@ -100,7 +100,10 @@ func (s *shelf) amend(ctx context.Context, id *ident.ID, seen *record.Record, b 
 		defer cancel()
 	}
 	stands, again, err := s.queue.Store(ctx, id, seen, b)
-	return stands, met || again, err
+	if met = met || again; met {
+		err = record.Conflicting(err)
+	}
+	return stands, met, err
 }
 
 // newest returns the record of id that the store's memory holds, if that is a session.
