@@ -101,7 +101,7 @@ type Request interface {
 
 // Run is the whole of a request, for any framework on fasthttp: it loads the session that ctx presents, runs next, saves
 // the session, and puts the cookie into the response of ctx. in is nil where fasthttp knows all. The error is next's, or
-// what Config.ErrorHandler made of the session layer's own, an [*Error]: answer it with its status and no more.
+// what Config.ErrorHandler made of the session layer's own, an [*Error]: answer it with its Status and no more.
 //
 // Where the middleware has nothing to do it runs next and nothing else: where Config.Next says so, outside of Cookie.Path, and
 // where it already runs in this request (registered twice, a mounted app, a restarted routing), or another Manager of the
