@@ -2,7 +2,6 @@ package sess
 
 import (
 	"github.com/gofiber/fiber/v3"
-	"github.com/redis/rueidis"
 	"github.com/valyala/fasthttp"
 
 	core "github.com/fibersess/sess"
@@ -47,14 +46,9 @@ type (
 	UserMark     = core.UserMark
 	LoginAttempt = core.LoginAttempt
 
-	MemoryStore    = core.MemoryStore
-	MemoryConfig   = core.MemoryConfig
-	StorageStore   = core.StorageStore
-	RueidisStore   = core.RueidisStore
-	RueidisConfig  = core.RueidisConfig
-	RueidisStats   = core.RueidisStats
-	RueidisStorage = core.RueidisStorage
-	RedisError     = core.RedisError
+	MemoryStore  = core.MemoryStore
+	MemoryConfig = core.MemoryConfig
+	StorageStore = core.StorageStore
 )
 
 // When a cookie is marked Secure, and which requests of other sites carry it.
@@ -97,10 +91,6 @@ var (
 	ErrReserved     = core.ErrReserved
 	ErrTooLarge     = core.ErrTooLarge
 	ErrUnsupported  = core.ErrUnsupported
-
-	ErrRedisAuth    = core.ErrRedisAuth
-	ErrRedisReplica = core.ErrRedisReplica
-	ErrRedisVersion = core.ErrRedisVersion
 )
 
 // Get returns the value under key, if there is one that is a T.
@@ -157,22 +147,8 @@ func RunStrict(ctx *fasthttp.RequestCtx, next func() error) error { return core.
 // NewMemoryStore returns an empty store in the memory of this process.
 func NewMemoryStore(config ...MemoryConfig) *MemoryStore { return core.NewMemoryStore(config...) }
 
-// NewRueidisStore connects to Redis and returns a store with a near cache. Its method Storage returns a fiber.Storage for
-// Fiber's own middleware.
-func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*RueidisStore, error) {
-	return core.NewRueidisStore(option, config...)
-}
-
-// NewRueidisStoreFromClient returns a store on a client of the application's, without a near cache.
-func NewRueidisStoreFromClient(client rueidis.Client, config ...RueidisConfig) (*RueidisStore, error) {
-	return core.NewRueidisStoreFromClient(client, config...)
-}
-
 // NewStorageStore returns a store that keeps each session in storage under prefix and its id, with what a fiber.Storage
 // cannot promise, see [StorageStore]. The driver gets the deadlines of the session layer. It panics if storage is nil.
 func NewStorageStore(storage fiber.Storage, prefix string) *StorageStore {
 	return core.NewStorageStore(storage, prefix)
 }
-
-// What RueidisStore.Storage returns is a fiber.Storage of Fiber v3 too.
-var _ fiber.Storage = RueidisStorage(nil)

@@ -10,7 +10,7 @@ import (
 
 	fiber2 "github.com/gofiber/fiber/v2"
 	recover2 "github.com/gofiber/fiber/v2/middleware/recover"
-	timeout2 "github.com/gofiber/fiber/v2/middleware/timeout"
+	"github.com/gofiber/fiber/v2/middleware/timeout"
 	fiber3 "github.com/gofiber/fiber/v3"
 	recover3 "github.com/gofiber/fiber/v3/middleware/recover"
 	timeout3 "github.com/gofiber/fiber/v3/middleware/timeout"
@@ -125,7 +125,7 @@ func (s *v2) recovering()                    { s.router.Use(recover2.New()) }
 func (s *v2) sessions(m *core.Manager)       { s.router.Use(m.Handle) }
 func (s *v2) get(path string, steps ...step) { s.router.Get(path, v2Steps(steps)...) }
 func (s *v2) getWithin(d time.Duration, path string, do step) {
-	s.router.Get(path, timeout2.New(v2Step(do), d))
+	s.router.Get(path, timeout.New(v2Step(do), d))
 }
 func (s *v2) strict(path string, do step) { s.router.Get(path, core.Strict, v2Step(do)) }
 func (s *v2) forUsers(within time.Duration, path string, do step) {
