@@ -94,3 +94,19 @@ func TestAProgramOnFiberV3LinksNoAppOfFiberV2(t *testing.T) {
 		}
 	}
 }
+
+// A version of this module works with every later one of the main module, whose internal packages may change at any time.
+func TestNothingInternalOfTheMainModuleIsImported(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{join .Imports "\n"}}`, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(out), "github.com/fibersess/sess\n") {
+		t.Fatal("imports: got none of the main module, want it, or this test sees nothing")
+	}
+	for path := range strings.Lines(string(out)) {
+		if strings.HasPrefix(path, "github.com/fibersess/sess/internal/") {
+			t.Errorf("imports: got %s, want what is exported alone", path)
+		}
+	}
+}
