@@ -3,10 +3,13 @@ package sess
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/fibersess/sess/internal/tally"
 )
 
 // Hooks are functions that hear what happens to sessions, for logs, metrics and alarms. A nil function costs nothing.
@@ -62,7 +65,7 @@ func emit(hook func(Event), e Event) {
 }
 
 func (m *Manager) drop(stripe uint32, e Event) {
-	m.tally.add(stripe, countDropped)
+	m.tally.Add(stripe, tally.Dropped)
 	emit(m.config.Hooks.Dropped, e)
 }
 
@@ -132,7 +135,7 @@ func (j *journal) once(what string, args ...any) {
 	}
 }
 
-// Stats are a manager's counts since it was made.
+// Stats are a manager's counts since it was made; all but Lives only grow.
 type Stats struct {
 	Loaded        uint64 // Records found for a request.
 	Created       uint64 // Records stored under a new id, renewals included.
@@ -140,73 +143,26 @@ type Stats struct {
 	Touched       uint64 // Records whose end was moved and nothing else.
 	Merged        uint64 // Saves that met a change made meanwhile and kept both.
 	Dropped       uint64 // Changes that were not stored, see Hooks.Dropped.
-	Destroyed     uint64 // Records removed by Destroy.
+	Destroyed     uint64 // Records removed by Destroy, by Manager.End and by Manager.User, displaced ones included.
+	Displaced     uint64 // Sessions ended because their user has more than Config.MaxPerUser.
 	Regenerated   uint64 // Sessions that moved to a new id.
-	Rejected      uint64 // What requests presented and gave no session, bad signatures included.
+	Rejected      uint64 // What requests presented and gave no session, for any reason: the next three, and others.
 	BadSignatures uint64 // Rejected for want of a good signature.
+	Unknown       uint64 // Rejected because the store holds nothing under the id.
+	Corrupt       uint64 // Rejected because what the store holds is not a record.
 	Expired       uint64 // Records met after their own end.
 	StoreErrors   uint64 // Failed store operations, conflicts included.
 	Conflicts     uint64 // Saves given up because the session kept changing until the deadline.
+
+	Lives int // Lives that are open.
 }
 
-// counter is one field of Stats, by place.
-type counter int
+// All yields the name of each field and its number.
+func (s Stats) All() iter.Seq2[string, int64] { return tally.Each(s) }
 
-const (
-	countLoaded counter = iota
-	countCreated
-	countSaved
-	countTouched
-	countMerged
-	countDropped
-	countDestroyed
-	countRegenerated
-	countRejected
-	countExpired
-	countStoreErrors
-	countSignatures
-	countConflicts
-	counters
-)
-
-// tally counts without making the cores fight for one cache line: each pooled state keeps to one stripe, and the pool
-// hands states out by core.
-type tally struct {
-	next    atomic.Uint32
-	stripes [16]struct {
-		n [counters]atomic.Uint64
-		_ [128 - 8*(counters%16)]byte
-	}
-}
-
-// stripe gives a new state its place.
-func (t *tally) stripe() uint32 { return t.next.Add(1) % uint32(len(t.stripes)) }
-
-func (t *tally) add(stripe uint32, c counter) { t.stripes[stripe].n[c].Add(1) }
-
-func (t *tally) sum(c counter) (n uint64) {
-	for i := range t.stripes {
-		n += t.stripes[i].n[c].Load()
-	}
-	return n
-}
-
-// Stats returns the counts of this moment. It may be called at any time.
+// Stats returns the counts of this moment. It may be called at any time. It costs some hundred loads and a lock for Lives.
 func (m *Manager) Stats() Stats {
-	t := &m.tally
-	return Stats{
-		Loaded:        t.sum(countLoaded),
-		Created:       t.sum(countCreated),
-		Saved:         t.sum(countSaved),
-		Touched:       t.sum(countTouched),
-		Merged:        t.sum(countMerged),
-		Dropped:       t.sum(countDropped),
-		Destroyed:     t.sum(countDestroyed),
-		Regenerated:   t.sum(countRegenerated),
-		Rejected:      t.sum(countRejected),
-		Expired:       t.sum(countExpired),
-		StoreErrors:   t.sum(countStoreErrors),
-		BadSignatures: t.sum(countSignatures),
-		Conflicts:     t.sum(countConflicts),
-	}
+	m.lives.mu.Lock()
+	defer m.lives.mu.Unlock()
+	return Stats(m.tally.Stats(len(m.lives.all)))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/sign"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/fibersess/sess/internal/users"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -55,7 +56,7 @@ type Manager struct {
 	requests sync.Pool // *request
 	outside  *ticket   // of every request that the middleware has nothing to do with
 	journal  journal
-	tally    tally
+	tally    tally.Tally
 }
 
 // NewManager checks config and returns its Manager. The error holds every mistake at once, see [Config.Validate].
@@ -86,6 +87,9 @@ func NewManager(config Config) (*Manager, error) {
 	m.requests.New = func() any { return newRequest(m) }
 	return m, nil
 }
+
+// Name returns what carries the sessions of m: the name of the cookie, or that of the header in lower case.
+func (m *Manager) Name() string { return strings.TrimPrefix(m.carrier, ":") }
 
 // Request says what only the framework knows of a request. Both methods are called on the request's goroutine, and not
 // after next has returned.

@@ -15,6 +15,7 @@ import (
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/fibersess/sess/internal/sign"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/valyala/fasthttp"
 )
 
@@ -128,7 +129,7 @@ func (t *ticket) Close() error {
 }
 
 func newRequest(m *Manager) *request {
-	r := &request{m: m, stripe: m.tally.stripe()}
+	r := &request{m: m, stripe: m.tally.Stripe()}
 	r.draft.Limit(m.config.MaxRecordBytes)
 	r.guard.Init()
 	return r
@@ -319,13 +320,18 @@ func (r *request) release() {
 	}
 }
 
-func (r *request) count(c counter) { r.m.tally.add(r.stripe, c) }
+func (r *request) count(c tally.Counter) { r.m.tally.Add(r.stripe, c) }
 
 // reject tells that what was presented gave no session.
 func (r *request) reject(e Event) {
-	r.count(countRejected)
-	if e.Reason == ReasonSignature {
-		r.count(countSignatures)
+	r.count(tally.Rejected)
+	switch e.Reason {
+	case ReasonSignature:
+		r.count(tally.BadSignatures)
+	case ReasonUnknown:
+		r.count(tally.Unknown)
+	case ReasonCorrupt:
+		r.count(tally.Corrupt)
 	}
 	emit(r.m.config.Hooks.Rejected, e)
 }
@@ -340,9 +346,9 @@ func (r *request) drop(e Event) { r.m.drop(r.stripe, e) }
 
 // storeError tells of a failing store and returns what the request is failed with.
 func (r *request) storeError(op string, id ident.ID, err error) error {
-	r.count(countStoreErrors)
+	r.count(tally.StoreErrors)
 	if errors.Is(err, ErrConflict) {
-		r.count(countConflicts)
+		r.count(tally.Conflicts)
 	}
 	r.m.journal.failing("the store failed", op, err)
 	emit(r.m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})

@@ -41,10 +41,11 @@ var allowed = map[string][]string{
 	"internal/poll":      {"internal/ident", "internal/record"},
 	"internal/redis":     {"internal/ident", "internal/near", "internal/record"},
 	"internal/redistest": {},
+	"internal/tally":     {},
 	"internal/users":     {"internal/ident", "internal/record"},
 	"": {
 		"internal/cookies", "internal/draft", "internal/group", "internal/guard", "internal/ident", "internal/jsontext",
-		"internal/memory", "internal/poll", "internal/record", "internal/redis", "internal/sign", "internal/users",
+		"internal/memory", "internal/poll", "internal/record", "internal/redis", "internal/sign", "internal/tally", "internal/users",
 	},
 	"csrf":             {""},
 	"sesstest":         {""},
