@@ -305,7 +305,6 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 		return errIDTaken
 	}
 	for _, id := range made.Trimmed {
-		r.count(tally.Destroyed)
 		r.count(tally.Displaced)
 		emit(r.m.config.Hooks.Displaced, Event{ID: ID(id)})
 	}

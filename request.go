@@ -324,7 +324,6 @@ func (r *request) count(c tally.Counter) { r.m.tally.Add(r.stripe, c) }
 
 // reject tells that what was presented gave no session.
 func (r *request) reject(e Event) {
-	r.count(tally.Rejected)
 	switch e.Reason {
 	case ReasonSignature:
 		r.count(tally.BadSignatures)
@@ -332,6 +331,8 @@ func (r *request) reject(e Event) {
 		r.count(tally.Unknown)
 	case ReasonCorrupt:
 		r.count(tally.Corrupt)
+	default:
+		r.count(tally.Refused)
 	}
 	emit(r.m.config.Hooks.Rejected, e)
 }
@@ -346,10 +347,11 @@ func (r *request) drop(e Event) { r.m.drop(r.stripe, e) }
 
 // storeError tells of a failing store and returns what the request is failed with.
 func (r *request) storeError(op string, id ident.ID, err error) error {
-	r.count(tally.StoreErrors)
+	count := tally.Failed
 	if errors.Is(err, ErrConflict) {
-		r.count(tally.Conflicts)
+		count = tally.Conflicts
 	}
+	r.count(count)
 	r.m.journal.failing("the store failed", op, err)
 	emit(r.m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})
 	return &Error{Op: op, Err: err}

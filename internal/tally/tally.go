@@ -7,7 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// Counter is one count of Stats, by place. Those of nearly every request come first, so that they share a cache line.
+// Counter is one count, by place. What Stats tells as a part of another count is counted apart here, and added in Stats: then
+// the difference of the two never falls, whenever Stats is called. Those of nearly every request come first, so that they share a cache line.
 type Counter int
 
 const (
@@ -21,9 +22,9 @@ const (
 	Expired
 	Dropped
 	Displaced
-	StoreErrors
+	Failed // of the store, but for conflicts
 	Conflicts
-	Rejected
+	Refused // rejected for another reason than the next three
 	BadSignatures
 	Unknown
 	Corrupt
@@ -64,7 +65,7 @@ type Stats struct {
 
 // Stats returns the counts of this moment, beside what is not counted here.
 func (t *Tally) Stats(lives int) Stats {
-	return Stats{
+	s := Stats{
 		Lives:         lives,
 		Loaded:        t.sum(Loaded),
 		Created:       t.sum(Created),
@@ -75,14 +76,18 @@ func (t *Tally) Stats(lives int) Stats {
 		Destroyed:     t.sum(Destroyed),
 		Displaced:     t.sum(Displaced),
 		Regenerated:   t.sum(Regenerated),
-		Rejected:      t.sum(Rejected),
+		Rejected:      t.sum(Refused),
 		BadSignatures: t.sum(BadSignatures),
 		Unknown:       t.sum(Unknown),
 		Corrupt:       t.sum(Corrupt),
 		Expired:       t.sum(Expired),
-		StoreErrors:   t.sum(StoreErrors),
+		StoreErrors:   t.sum(Failed),
 		Conflicts:     t.sum(Conflicts),
 	}
+	s.Destroyed += s.Displaced
+	s.Rejected += s.BadSignatures + s.Unknown + s.Corrupt
+	s.StoreErrors += s.Conflicts
+	return s
 }
 
 // Each yields the name and the number of each field of a struct of numbers and bools, in their order; true is 1.
