@@ -58,7 +58,7 @@ func collect(t testing.TB, reader *sdk.ManualReader) collected {
 func labels(set attribute.Set) string {
 	var parts []string
 	for _, a := range set.ToSlice() {
-		parts = append(parts, string(a.Key)+"="+a.Value.Emit())
+		parts = append(parts, string(a.Key)+"="+a.Value.String())
 	}
 	return "{" + strings.Join(parts, ",") + "}"
 }
