@@ -5,6 +5,7 @@
 # make modules  test the modules that applications import beside this one, and the examples that are modules
 # make interop  the real Koa middleware and sess on one Redis (Node 18 or newer)
 # make browser  a real Chromium against the examples, with screenshots
+# make streams  WebSockets and body streams that end with their session
 # make reliability  several nodes on one Redis, and faults; see docs/reliability.md
 # make bench    see bench/README.md; make bench-quick runs everything there once (Node 20 or newer)
 # make factors BASE=DIR   the figures that count, of this checkout and of the one in DIR, measured in turns
@@ -20,7 +21,7 @@ PUBLIC := $(patsubst %/go.mod,%,$(wildcard fiberv3/go.mod otel/go.mod))
 # Examples with dependencies of their own, modules too.
 EXAMPLES := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod))
 
-.PHONY: all test deps node fuzz lint modules examples interop browser reliability bench bench-quick factors shared instructions figures
+.PHONY: all test deps node fuzz lint modules examples interop browser streams reliability bench bench-quick factors shared instructions figures
 
 all:
 	@bash .ci/run
@@ -58,6 +59,9 @@ interop: deps node
 browser: deps
 	@sh .ci/install chromium
 	cd browser && CI=1 go test -shuffle=on -timeout 10m ./... && go vet ./... && go mod tidy -diff
+
+streams: deps
+	cd streams && CI=1 go test -race -shuffle=on -timeout 10m ./... && go vet ./... && go mod tidy -diff
 
 reliability: deps
 	cd reliability && CI=1 go test -race -shuffle=on -timeout 15m ./...
