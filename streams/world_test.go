@@ -282,7 +282,6 @@ type openStream struct {
 	t    *testing.T
 	body io.ReadCloser
 	read *bufio.Reader
-	last string
 }
 
 func (b *browser) stream(at *node) *openStream {
