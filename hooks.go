@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fibersess/sess/internal/tally"
@@ -28,7 +25,7 @@ type Hooks struct {
 	Expired     func(Event) // A record's own end had passed, though the store still held it.
 	StoreError  func(Event) // The store failed; Event.Err says how. The client hears only 503.
 
-	// Store hears of every call of the store: "get", "refresh", "set", "swap", "destroy", how long it took, and its error,
+	// Store hears of every call of the store: "get", "refresh", "set", "swap", "end", "destroy", how long it took, and its error,
 	// where a miss is none. Reads that the store's memory answers are no calls.
 	Store func(op string, took time.Duration, err error)
 }
@@ -74,6 +71,7 @@ type timedStore struct {
 	store     Store
 	swapper   Swapper
 	refresher Refresher
+	ender     Ender
 	heard     func(op string, took time.Duration, err error)
 }
 
@@ -97,6 +95,11 @@ func (t *timedStore) Swap(ctx context.Context, id ID, old, next *Record, ttl tim
 	return t.swapper.Swap(ctx, id, old, next, ttl)
 }
 
+func (t *timedStore) End(ctx context.Context, id ID) (r *Record, err error) {
+	defer t.time("end", time.Now(), &err)
+	return t.ender.End(ctx, id)
+}
+
 func (t *timedStore) Destroy(ctx context.Context, id ID) (err error) {
 	defer t.time("destroy", time.Now(), &err)
 	return t.store.Destroy(ctx, id)
@@ -109,30 +112,6 @@ func (t *timedStore) time(op string, since time.Time, err *error) {
 		told = nil
 	}
 	t.heard(op, time.Since(since), told)
-}
-
-// journal writes to the log what an operator must hear of although no hook is set. Each kind of line is written at most
-// once a second, so that a failing store does not fill the disk as well.
-type journal struct {
-	logger *slog.Logger
-	last   sync.Map // of a kind of line: its time, *atomic.Int64 in Unix nanoseconds
-}
-
-// failing says that something failed, and of what operation.
-func (j *journal) failing(what, op string, err error) {
-	entry, _ := j.last.LoadOrStore(what+op, new(atomic.Int64))
-	last, now := entry.(*atomic.Int64), time.Now().UnixNano()
-	if before := last.Load(); now-before < int64(time.Second) || !last.CompareAndSwap(before, now) {
-		return
-	}
-	j.logger.Error("sess: "+what, "op", op, "err", err)
-}
-
-// once says something that is true for as long as the program runs.
-func (j *journal) once(what string, args ...any) {
-	if _, said := j.last.LoadOrStore(what, nil); !said {
-		j.logger.Warn("sess: "+what, args...)
-	}
 }
 
 // Stats are a manager's counts since it was made; all but Lives only grow.
@@ -153,8 +132,7 @@ type Stats struct {
 	Expired       uint64 // Records met after their own end.
 	StoreErrors   uint64 // Failed store operations, conflicts included.
 	Conflicts     uint64 // Saves given up because the session kept changing until the deadline.
-
-	Lives int // Lives that are open.
+	Lives         int    // Lives that are open.
 }
 
 // All yields the name of each field and its number.

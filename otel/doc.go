@@ -51,7 +51,7 @@
 //
 // Of [Hooks]:
 //
-//	sess.store.operation.duration  histogram  s  sess.store.operation is get, refresh, set, swap, destroy; error.type only if it failed
+//	sess.store.operation.duration  histogram  s  sess.store.operation is get, refresh, set, swap, end, destroy; error.type only if it failed
 //
 // An error.type is timeout, canceled, conflict, corrupt, closed, the code of an error that Redis replied (OOM, READONLY), or _OTHER.
 // Ids, users and keys are never attributes.

@@ -31,7 +31,7 @@ func Hooks(provider metric.MeterProvider) (sess.Hooks, error) {
 		return sess.Hooks{}, fmt.Errorf("sess/otel: Hooks: %w", err)
 	}
 	t := timer{histogram, map[string][]metric.RecordOption{}}
-	for _, op := range []string{"get", "refresh", "set", "swap", "destroy"} {
+	for _, op := range []string{"get", "refresh", "set", "swap", "end", "destroy"} {
 		t.done[op] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(operation(op)))}
 	}
 	return sess.Hooks{Store: t.observe}, nil

@@ -23,7 +23,8 @@ func TestHooksMeasureEachCallOfTheStore(t *testing.T) {
 	s.get("/set")
 	s.get("/logout")
 	got := collect(t, reader)
-	got.want(t, "sess.store.operation.duration{sess.store.operation=swap}", 3)
+	got.want(t, "sess.store.operation.duration{sess.store.operation=swap}", 2)
+	got.want(t, "sess.store.operation.duration{sess.store.operation=end}", 1)
 	m := got.metrics["sess.store.operation.duration"]
 	data := m.Data.(metricdata.Histogram[float64])
 	if m.Unit != "s" || len(data.DataPoints[0].Bounds) != 14 || data.DataPoints[0].Bounds[0] != .0001 {
