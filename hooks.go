@@ -122,7 +122,7 @@ type Stats struct {
 	Touched       uint64 // Records whose end was moved and nothing else.
 	Merged        uint64 // Saves that met a change made meanwhile and kept both.
 	Dropped       uint64 // Changes that were not stored, see Hooks.Dropped.
-	Destroyed     uint64 // Records removed by Destroy, by Manager.End and by Manager.User, displaced ones included.
+	Destroyed     uint64 // Records removed by Destroy and by Manager.End, displaced ones included; not what User ends.
 	Displaced     uint64 // Sessions ended because their user has more than Config.MaxPerUser.
 	Regenerated   uint64 // Sessions that moved to a new id.
 	Rejected      uint64 // What requests presented and gave no session, for any reason: the next three, and others.
