@@ -175,9 +175,9 @@ func (w watcher) curves(t *testing.T, p panel, from, to time.Time) (all []curve)
 	return all
 }
 
-// user visits the nodes in turn until stop is closed: logs in, visits, logs out. To a browser the two nodes are one host, so its
+// user visits the nodes in turn until stop is closed: logs in, visits, logs out, each time with so many requests. To a browser the two nodes are one host, so its
 // cookie goes to both.
-func user(t *testing.T, name string, nodes []node, stop <-chan struct{}) {
+func user(t *testing.T, name string, requests int, nodes []node, stop <-chan struct{}) {
 	browser := newBrowser(t)
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
@@ -190,12 +190,12 @@ func user(t *testing.T, name string, nodes []node, stop <-chan struct{}) {
 		n := nodes[i%len(nodes)]
 		var res *http.Response
 		var err error
-		switch at := i % 150; {
+		switch at := i % requests; {
 		case at == 0:
 			if res, err = browser.PostForm(n.site+"/login", url.Values{"user": {name}}); err == nil {
 				hold(n, res)
 			}
-		case at == 149:
+		case at == requests-1:
 			res, err = browser.Post(n.site+"/logout", "", nil)
 		case at%10 == 5:
 			res, err = browser.Get(n.site + "/?count=1")
@@ -243,9 +243,9 @@ func forge(nodes []node, stop <-chan struct{}) {
 func TestDashboardAndAlertsTellWhatHappened(t *testing.T) {
 	requirePrometheus(t)
 	server := redistest.Start(t, "--user", "unreported", "on", ">password", "~*", "&*", "+@all", "-client|tracking")
-	second := time.Second / 10
+	second, requests := time.Second/10, 40
 	if *picture != "" {
-		second = time.Second
+		second, requests = time.Second, 150
 	}
 	option := rueidis.ClientOption{InitAddress: []string{server.Addr}}
 	nodes := []node{startNode(t, option, sess.RueidisConfig{}), startNode(t, option, sess.RueidisConfig{NearCacheBytes: 2 << 10})}
@@ -257,7 +257,7 @@ func TestDashboardAndAlertsTellWhatHappened(t *testing.T) {
 	defer load.Wait()
 	defer close(stop)
 	for i := range 12 {
-		load.Go(func() { user(t, fmt.Sprintf("user %d", i), nodes, stop) })
+		load.Go(func() { user(t, fmt.Sprintf("user %d", i), requests, nodes, stop) })
 	}
 
 	began := time.Now()
