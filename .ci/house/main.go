@@ -75,7 +75,7 @@ const (
 )
 
 // unbounded are modules of nothing but tests and measurements.
-var unbounded = []string{"bench/", "browser/", "interop/", "reliability/"}
+var unbounded = []string{"bench/", "browser/", "interop/", "reliability/", "streams/"}
 
 func main() {
 	importsOnly := flag.Bool("imports", false, "check imports only")
