@@ -157,6 +157,32 @@ func TestTheClusterInABrowser(t *testing.T) {
 		w.press(step[0])
 		w.see(step[1])
 	}
+	// cells counts the answers of a colour that are drawn in a row.
+	cells := func(row, colour string) int {
+		return evaluate[int](w, `document.querySelectorAll("[data-row='`+row+`'] .`+colour+`").length`)
+	}
+	colour := func(what string, row, colour string) {
+		t.Helper()
+		for before := cells(row, colour); cells(row, colour) <= before; time.Sleep(50 * time.Millisecond) {
+			if w.ctx.Err() != nil {
+				t.Fatalf("%s: the row %s never became %s", what, row, colour)
+			}
+		}
+	}
+	w.open(base) // to a strip without those steps
+	w.press("POST /login")
+	colour("logged in", "/me?node=b", "in")
+	evaluate[bool](w, `(document.querySelector("#slow").click(), true)`)
+	for _, row := range []string{"/me?node=a", "/admin?node=a", "/me?node=b", "/admin?node=b"} {
+		colour("logged in", row, "in")
+	}
+	w.press("End ann's sessions, on node a")
+	for _, row := range []string{"/me?node=a", "/admin?node=a", "/admin?node=b", "/me?node=b"} {
+		colour("ended", row, "out")
+	}
+	for cells("/me?node=a", "out") < 12 && w.ctx.Err() == nil { // for the picture
+		time.Sleep(50 * time.Millisecond)
+	}
 	w.picture("cluster")
 }
 

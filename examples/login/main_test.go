@@ -130,7 +130,7 @@ func TestTwoBrowsersSeeAndEndEachOther(t *testing.T) {
 		phone.logIn("ann")
 
 		list := laptop.listed()
-		laptop.wantPage("the page of sessions", "/sessions", 200, "Firefox on Linux this one", "Safari on iPhone Since")
+		laptop.wantPage("the page of sessions", "/sessions", 200, "Firefox on Linux this one", "Safari on iPhone Logged in on")
 		if len(list) != 2 {
 			t.Fatalf("the page of sessions: got %d, want ann's two and not bob's", len(list))
 		}
