@@ -26,6 +26,9 @@ type request struct {
 	stripe  uint32
 	tickets []ticket          // not given out yet
 	jar     cookies.Presented // what the request presents
+	draft   draft.Draft       // its base is the record as last seen in the store
+
+	cookieJSON []byte
 
 	arrival
 	work
@@ -51,8 +54,7 @@ type work struct {
 	signed  bool // the jar has an id with a good signature, not yet looked up unless loaded
 	loadErr error
 
-	id      ident.ID    // the session's own; zero until needed if the session is new
-	draft   draft.Draft // its base is the record as last seen in the store
+	id      ident.ID // the session's own; zero until needed if the session is new
 	arrived *record.Record
 	created int64 // Unix milliseconds
 	fate    draft.Fate
@@ -74,10 +76,9 @@ type work struct {
 	authn *authn        // what has to do with a login; nil: nothing
 	life  time.Duration // that Remember has asked for; 0: it was not called
 
-	cookie     cookies.Cookie // the session's own options, if ownCookie: written, not yet stored
-	ownCookie  bool
-	stored     cookies.Cookie // room for those that a record has
-	cookieJSON []byte
+	cookie    cookies.Cookie // the session's own options, if ownCookie: written, not yet stored
+	ownCookie bool
+	stored    cookies.Cookie // room for those that a record has
 
 	saving saving
 	until  time.Time // the end of the commit, or of another phase that writes
@@ -307,9 +308,8 @@ func (r *request) release() {
 		r.jar.Reset() // An id and a session: they do not lie around.
 		r.draft.Empty()
 		clear(r.cookieJSON[:cap(r.cookieJSON)])
-		kept, cookieJSON := r.draft, r.cookieJSON[:0]
-		r.work = work{} // With the buffers in the literal it would be built beside and copied, in twice the time.
-		r.draft, r.cookieJSON = kept, cookieJSON
+		r.cookieJSON = r.cookieJSON[:0]
+		r.work = work{}
 	}
 	r.arrival = arrival{}
 	r.guard.Release()

@@ -235,6 +235,9 @@ func (c *Changes) Clear() {
 // Release forgets all changes and clears the memory that they were in, for the next request. Buffers of more than
 // keepBytes bytes, and lists of more than keepChanges changes, are left to the garbage collector.
 func (c *Changes) Release(keepBytes, keepChanges int) {
+	if c.read = nil; c.untouched() {
+		return
+	}
 	c.Clear()
 	if c.unsure {
 		c.touchedArena, c.touchedScratch = cap(c.arena), cap(c.scratch)
@@ -244,7 +247,12 @@ func (c *Changes) Release(keepBytes, keepChanges int) {
 	c.list = emptied(c.list, c.touchedList, keepChanges)
 	c.edits = emptied(c.edits, 0, 2*keepChanges)
 	c.names.slots = emptied(c.names.slots, 0, 4*keepChanges)
-	c.touchedArena, c.touchedScratch, c.touchedList, c.unsure, c.read = 0, 0, 0, false, nil
+	c.touchedArena, c.touchedScratch, c.touchedList, c.unsure = 0, 0, 0, false
+}
+
+// untouched reports whether nothing was written since the last Release, so that there is nothing to release.
+func (c *Changes) untouched() bool {
+	return c.touchedArena|c.touchedScratch|c.touchedList|len(c.arena)|len(c.list)|len(c.scratch)|len(c.edits)|len(c.names.slots) == 0 && !c.unsure && !c.wiped && !c.full
 }
 
 // emptied returns b without what was written to it, which reaches as far as touched, or nil if it is too large.
