@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"time"
 
+	"github.com/gofiber/fiber/v2"
 	"github.com/redis/rueidis"
 )
 
@@ -50,20 +53,38 @@ func (a *memoryAccounts) change(_ context.Context, name, kept string) error {
 // redisAccounts are one hash in Redis.
 type redisAccounts struct{ client rueidis.Client }
 
-const accountsKey = "login:accounts"
+const (
+	accountsKey     = "login:accounts"
+	accountsTimeout = time.Second // without a deadline rueidis tries for ever
+)
 
 func (a redisAccounts) add(ctx context.Context, name, kept string) (bool, error) {
-	return a.client.Do(ctx, a.client.B().Hsetnx().Key(accountsKey).Field(name).Value(kept).Build()).AsBool()
+	added, err := a.do(ctx, a.client.B().Hsetnx().Key(accountsKey).Field(name).Value(kept).Build()).AsBool()
+	return added, unavailable(err)
 }
 
 func (a redisAccounts) find(ctx context.Context, name string) (string, error) {
-	kept, err := a.client.Do(ctx, a.client.B().Hget().Key(accountsKey).Field(name).Build()).ToString()
-	if errors.Is(err, rueidis.Nil) {
+	kept, err := a.do(ctx, a.client.B().Hget().Key(accountsKey).Field(name).Build()).ToString()
+	if rueidis.IsRedisNil(err) {
 		return "", nil
 	}
-	return kept, err
+	return kept, unavailable(err)
 }
 
 func (a redisAccounts) change(ctx context.Context, name, kept string) error {
-	return a.client.Do(ctx, a.client.B().Hset().Key(accountsKey).FieldValue().FieldValue(name, kept).Build()).Error()
+	return unavailable(a.do(ctx, a.client.B().Hset().Key(accountsKey).FieldValue().FieldValue(name, kept).Build()).Error())
+}
+
+func (a redisAccounts) do(ctx context.Context, command rueidis.Completed) rueidis.RedisResult {
+	ctx, cancel := context.WithTimeout(ctx, accountsTimeout)
+	defer cancel()
+	return a.client.Do(ctx, command)
+}
+
+// unavailable has Fiber answer a failing Redis with 503.
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.Join(fiber.ErrServiceUnavailable, fmt.Errorf("accounts: %w", err))
 }

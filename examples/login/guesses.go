@@ -8,8 +8,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// guesses bounds the attempts a minute of one address that fail. It counts in this process alone. Behind a proxy every
-// address is the proxy's, unless Fiber is told to trust it.
+// guesses bounds the attempts a minute of one address that fail. It counts in this process alone.
 type guesses struct {
 	max int
 

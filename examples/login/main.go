@@ -27,7 +27,7 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`host:port` to listen on")
 	redis := flag.String("redis", "", "`URL` of a Redis 6.2 or later, such as redis://127.0.0.1:6379 (default: this process's memory)")
-	https := flag.Bool("https", false, "browsers come by https, which a proxy in front of this program ends: the cookie is __Host-sid then")
+	https := flag.Bool("https", false, "browsers come by https, which a proxy on this machine ends that sets X-Real-Ip: the cookie is __Host-sid then")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

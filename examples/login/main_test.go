@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/fibersess/sess/internal/redistest"
 	"github.com/fibersess/sess/sesstest"
 )
 
@@ -380,6 +381,53 @@ func TestGuessesAreBounded(t *testing.T) {
 		b.post("/login", "name", "ann", "password", secret)
 		b.wantPage("one guess too many", "/login", 429, "Wait a minute.")
 	})
+}
+
+func TestBehindAProxyGuessesAreCountedByTheAddressThatItTells(t *testing.T) {
+	o := quick()
+	o.https, o.guesses = true, 1
+	_, base := serve(t, o)
+	guess := func(from string, want int) {
+		t.Helper()
+		b := newBrowser(t, base, firefox)
+		req := b.form("/login", "name", "ann", "password", "battery staple")
+		req.Header.Set("X-Real-Ip", from)
+		b.do(req)
+		if b.status != want {
+			t.Errorf("a guess from %s: got %d, want %d", from, b.status, want)
+		}
+	}
+	guess("192.0.2.1", 401)
+	guess("192.0.2.1", 429)
+	guess("192.0.2.2", 401)
+}
+
+func TestWithoutRedisTheSiteSaysSoSoonAndLogsNobodyOut(t *testing.T) {
+	server := redistest.Start(t)
+	o := quick()
+	done, err := o.useRedis("redis://" + server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(done)
+	_, base := serve(t, o)
+	ann, visitor := member(t, base, firefox, "ann"), newBrowser(t, base, iphone)
+	server.Pause()
+	began := time.Now()
+	visitor.post("/login", "name", "ann", "password", secret)
+	visitor.wantPage("a login", "/login", 503, "Sorry")
+	ann.get("/sessions")
+	ann.wantPage("a page of a user", "/sessions", 503, "Sorry")
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("got the two answers after %v, want them after a second each", took)
+	}
+	server.Resume()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if ann.get("/sessions"); ann.status == 200 || time.Now().After(deadline) {
+			break
+		}
+	}
+	ann.wantPage("when Redis is back", "/sessions", 200, "this one")
 }
 
 func TestOverHTTPSTheCookieIsHardened(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -37,11 +38,16 @@ func newSite(o options) (*site, error) {
 		return nil, err
 	}
 	s := &site{sessions: sessions, accounts: o.accounts, passwords: passwords}
-	s.app = fiber.New(fiber.Config{
+	config := fiber.Config{
 		DisableStartupMessage: true,
 		ErrorHandler:          s.fail,
 		BodyLimit:             16 << 10, // a form
-	})
+	}
+	if o.https { // The proxy is on this machine, and says from where a request comes.
+		config.EnableTrustedProxyCheck, config.TrustedProxies = true, []string{"127.0.0.1", "::1"}
+		config.ProxyHeader, config.EnableIPValidation = "X-Real-Ip", true
+	}
+	s.app = fiber.New(config)
 	s.app.Use(recover.New(), headers(o.https))
 	web.Use(s.app)
 	s.app.Get("/stream.js", script)
@@ -122,6 +128,9 @@ func (s *site) fail(c *fiber.Ctx, err error) error {
 	case status == fiber.StatusForbidden: // of RequireLogin
 		place, _, _ := strings.Cut(strings.TrimPrefix(c.Path(), "/"), "/")
 		return c.Redirect("/confirm?to="+place, fiber.StatusSeeOther)
+	}
+	if status >= fiber.StatusInternalServerError {
+		slog.Error("login: a request failed", "path", c.Path(), "error", err)
 	}
 	return write(c, status, "message", view{Title: "Sorry", Text: text})
 }
