@@ -302,6 +302,14 @@ func (w *witness) Swap(ctx context.Context, id sess.ID, old, next *sess.Record, 
 	return w.MemoryStore.Swap(ctx, id, old, next, ttl)
 }
 
+func (w *witness) End(ctx context.Context, id sess.ID) (*sess.Record, error) {
+	w.wrote("end")
+	if w.broken.Load() {
+		return nil, errBroken
+	}
+	return w.MemoryStore.End(ctx, id)
+}
+
 func (w *witness) wrote(what string) {
 	w.writes.Add(1)
 	w.mu.Lock()

@@ -39,7 +39,7 @@ func (r *request) commit() error {
 func (r *request) commitBehind() {
 	err := r.commit()
 	if e, ok := errors.AsType[*Error](err); ok && !e.ofStore() { // The store's failures have been told.
-		r.m.journal.failing("a session was not saved", e.Op, e.Err)
+		r.m.journal.Failing("a session was not saved", e.Op, e.Err)
 		emit(r.m.config.Hooks.StoreError, Event{Err: e.Err})
 	}
 }
@@ -193,7 +193,7 @@ func (r *request) refused() error {
 	if err == nil {
 		err = r.draft.Fault()
 	}
-	r.m.journal.failing("a session cannot be saved", "save", err)
+	r.m.journal.Failing("a session cannot be saved", "save", err)
 	return &Error{Op: "save", Err: &ownError{err}}
 }
 
@@ -264,11 +264,11 @@ func (r *request) settle(op string, err error) error {
 	}
 	failure := &Error{Op: op, Err: err}
 	if !failure.ofStore() {
-		r.m.journal.failing("a session cannot be saved", op, err)
+		r.m.journal.Failing("a session cannot be saved", op, err)
 		return failure
 	}
 	_ = r.storeError(op, r.id, err)
-	if !errors.Is(err, ErrConflict) { // The store may have it: a second time it would be counted twice.
+	if !errors.Is(err, ErrConflict) || errors.Is(err, context.DeadlineExceeded) { // The store may have it: a second time it would be counted twice.
 		r.failed = failure
 	}
 	return failure

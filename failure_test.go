@@ -161,7 +161,7 @@ func TestAPanicOutsideOfWhichWeStandSavesNothing(t *testing.T) {
 		r := c.get("/panic")
 		wantReply(t, "a panic", r, 500, "on purpose")
 		wantNoCookie(t, "a panic", r)
-		if n := store.count("swap", "set", "destroy"); n != 0 {
+		if n := store.count("swap", "set", "end", "destroy"); n != 0 {
 			t.Errorf("writes of a request that panicked: got %d, want 0", n)
 		}
 		wantReply(t, "the session after the panic", c.get("/user"), 200, "ann")
@@ -400,4 +400,67 @@ func TestASaveInsideOfACallbackIsRefused(t *testing.T) {
 		t.Errorf("a Save in BeforeSave: got status %d and the error %v, want 200 and an error", r.status, err)
 	}
 	wantReply(t, "the session afterwards", c.get("/user"), 200, "ann")
+}
+
+// TestADeadlineThatEndsAmongConflictsIsAConflict: others change the session before each try, and the deadline ends within
+// the third. What that one stored is not known, so a second Save does not try again.
+func TestADeadlineThatEndsAmongConflictsIsAConflict(t *testing.T) {
+	saved := func(act func(s sess.Session)) func(s sess.Session) error {
+		return func(s sess.Session) error { act(s); return s.Save() }
+	}
+	for name, act := range map[string]func(s sess.Session) error{
+		"a save":    saved(func(s sess.Session) { sess.Update(s, "n", func(n int, _ bool) int { return n + 1 }) }),
+		"a renewal": saved(func(s sess.Session) { s.Regenerate() }),
+		"a login":   saved(func(s sess.Session) { s.Login("ann") }),
+		"a take":    func(s sess.Session) error { _, _, err := sess.Take[int](s, "v"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { endAmongConflicts(t, act) })
+		})
+	}
+}
+
+func endAmongConflicts(t *testing.T, act func(s sess.Session) error) {
+	store := newSpyStore()
+	var told, again error
+	calls := -1
+	c := newClient(routed(sess.Config{Store: store}, routes{"v": func(_ *fiber.Ctx, s sess.Session) error {
+		sess.Set(s, "v", 0)
+		return nil
+	}, "act": func(_ *fiber.Ctx, s sess.Session) error {
+		sess.Set(s, "more", 1)
+		told = act(s)
+		store.count()
+		if again = s.Save(); errors.Is(again, sess.ErrConflict) {
+			calls = store.count()
+		}
+		s.Discard()
+		return nil
+	}}))
+	c.get("/v")
+	id, err := sess.ParseID(c.id())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tries := 0
+	store.ask(func(ctx context.Context, call string, at sess.ID) error {
+		if call != "swap" || at != id || tries == 3 {
+			return ctx.Err()
+		}
+		if tries++; tries == 3 {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return store.kept.Set(ctx, id, version(t, tries), time.Hour)
+	})
+	c.get("/act")
+	if !errors.Is(told, sess.ErrConflict) || !errors.Is(told, context.DeadlineExceeded) {
+		t.Errorf("the error: got %v, want ErrConflict and DeadlineExceeded", told)
+	}
+	if tries != 3 {
+		t.Errorf("tries: got %d, want 3", tries)
+	}
+	if again != nil && calls != 0 {
+		t.Errorf("a second Save: got %v with %d calls of the store, want the same error without one", again, calls)
+	}
 }

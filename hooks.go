@@ -3,9 +3,6 @@ package sess
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -25,7 +22,7 @@ type Hooks struct {
 	Expired     func(Event) // A record's own end had passed, though the store still held it.
 	StoreError  func(Event) // The store failed; Event.Err says how. The client hears only 503.
 
-	// Store hears of every call of the store: "get", "refresh", "set", "swap", "destroy", how long it took, and its error,
+	// Store hears of every call of the store: "get", "refresh", "set", "swap", "end", "destroy", how long it took, and its error,
 	// where a miss is none. Reads that the store's memory answers are no calls.
 	Store func(op string, took time.Duration, err error)
 }
@@ -62,7 +59,7 @@ func emit(hook func(Event), e Event) {
 }
 
 func (m *Manager) drop(stripe uint32, e Event) {
-	m.tally.add(stripe, countDropped)
+	m.tally.Add(stripe, countDropped)
 	emit(m.config.Hooks.Dropped, e)
 }
 
@@ -71,6 +68,7 @@ type timedStore struct {
 	store     Store
 	swapper   Swapper
 	refresher Refresher
+	ender     Ender
 	heard     func(op string, took time.Duration, err error)
 }
 
@@ -94,6 +92,11 @@ func (t *timedStore) Swap(ctx context.Context, id ID, old, next *Record, ttl tim
 	return t.swapper.Swap(ctx, id, old, next, ttl)
 }
 
+func (t *timedStore) End(ctx context.Context, id ID) (r *Record, err error) {
+	defer t.time("end", time.Now(), &err)
+	return t.ender.End(ctx, id)
+}
+
 func (t *timedStore) Destroy(ctx context.Context, id ID) (err error) {
 	defer t.time("destroy", time.Now(), &err)
 	return t.store.Destroy(ctx, id)
@@ -106,30 +109,6 @@ func (t *timedStore) time(op string, since time.Time, err *error) {
 		told = nil
 	}
 	t.heard(op, time.Since(since), told)
-}
-
-// journal writes to the log what an operator must hear of although no hook is set. Each kind of line is written at most
-// once a second, so that a failing store does not fill the disk as well.
-type journal struct {
-	logger *slog.Logger
-	last   sync.Map // of a kind of line: its time, *atomic.Int64 in Unix nanoseconds
-}
-
-// failing says that something failed, and of what operation.
-func (j *journal) failing(what, op string, err error) {
-	entry, _ := j.last.LoadOrStore(what+op, new(atomic.Int64))
-	last, now := entry.(*atomic.Int64), time.Now().UnixNano()
-	if before := last.Load(); now-before < int64(time.Second) || !last.CompareAndSwap(before, now) {
-		return
-	}
-	j.logger.Error("sess: "+what, "op", op, "err", err)
-}
-
-// once says something that is true for as long as the program runs.
-func (j *journal) once(what string, args ...any) {
-	if _, said := j.last.LoadOrStore(what, nil); !said {
-		j.logger.Warn("sess: "+what, args...)
-	}
 }
 
 // Stats are a manager's counts since it was made.
@@ -149,8 +128,8 @@ type Stats struct {
 	Conflicts     uint64 // Saves given up because the session kept changing until the deadline.
 }
 
-// counter is one field of Stats, by place.
-type counter int
+// counter is one field of Stats, by its place in a [tally.Tally].
+type counter = int
 
 const (
 	countLoaded counter = iota
@@ -166,47 +145,24 @@ const (
 	countStoreErrors
 	countSignatures
 	countConflicts
-	counters
 )
-
-// tally counts without making the cores fight for one cache line: each pooled state keeps to one stripe, and the pool
-// hands states out by core.
-type tally struct {
-	next    atomic.Uint32
-	stripes [16]struct {
-		n [counters]atomic.Uint64
-		_ [128 - 8*(counters%16)]byte
-	}
-}
-
-// stripe gives a new state its place.
-func (t *tally) stripe() uint32 { return t.next.Add(1) % uint32(len(t.stripes)) }
-
-func (t *tally) add(stripe uint32, c counter) { t.stripes[stripe].n[c].Add(1) }
-
-func (t *tally) sum(c counter) (n uint64) {
-	for i := range t.stripes {
-		n += t.stripes[i].n[c].Load()
-	}
-	return n
-}
 
 // Stats returns the counts of this moment. It may be called at any time.
 func (m *Manager) Stats() Stats {
 	t := &m.tally
 	return Stats{
-		Loaded:        t.sum(countLoaded),
-		Created:       t.sum(countCreated),
-		Saved:         t.sum(countSaved),
-		Touched:       t.sum(countTouched),
-		Merged:        t.sum(countMerged),
-		Dropped:       t.sum(countDropped),
-		Destroyed:     t.sum(countDestroyed),
-		Regenerated:   t.sum(countRegenerated),
-		Rejected:      t.sum(countRejected),
-		Expired:       t.sum(countExpired),
-		StoreErrors:   t.sum(countStoreErrors),
-		BadSignatures: t.sum(countSignatures),
-		Conflicts:     t.sum(countConflicts),
+		Loaded:        t.Sum(countLoaded),
+		Created:       t.Sum(countCreated),
+		Saved:         t.Sum(countSaved),
+		Touched:       t.Sum(countTouched),
+		Merged:        t.Sum(countMerged),
+		Dropped:       t.Sum(countDropped),
+		Destroyed:     t.Sum(countDestroyed),
+		Regenerated:   t.Sum(countRegenerated),
+		Rejected:      t.Sum(countRejected),
+		Expired:       t.Sum(countExpired),
+		StoreErrors:   t.Sum(countStoreErrors),
+		BadSignatures: t.Sum(countSignatures),
+		Conflicts:     t.Sum(countConflicts),
 	}
 }

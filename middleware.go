@@ -14,7 +14,9 @@ import (
 
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/journal"
 	"github.com/fibersess/sess/internal/sign"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/fibersess/sess/internal/users"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -54,8 +56,8 @@ type Manager struct {
 
 	requests sync.Pool // *request
 	outside  *ticket   // of every request that the middleware has nothing to do with
-	journal  journal
-	tally    tally
+	journal  *journal.Journal
+	tally    tally.Tally
 }
 
 // NewManager checks config and returns its Manager. The error holds every mistake at once, see [Config.Validate].
@@ -64,7 +66,7 @@ func NewManager(config Config) (*Manager, error) {
 		return nil, err
 	}
 	c := config.withDefaults()
-	m := &Manager{config: &c, outside: &ticket{}, journal: journal{logger: c.Logger}}
+	m := &Manager{config: &c, outside: &ticket{}, journal: journal.New(c.Logger)}
 	m.shelf.init(c.Store, c.StoreTimeout, c.Hooks.Store)
 	if !c.Cookie.DangerouslyUnsigned {
 		m.ring = sign.NewKeyring(signKeys(c.Keys), c.Cookie.Name, c.Koa)
@@ -288,7 +290,7 @@ func (m *Manager) enter(ctx *fasthttp.RequestCtx, in Request) *request {
 		}
 		if t.r.m.carrier == m.carrier {
 			if t.r.m != m {
-				m.journal.once("two managers of one cookie name in one request; the inner one does nothing: share one, or give each its Cookie.Name", "name", m.cookie.Name)
+				m.journal.Once("two managers of one cookie name in one request; the inner one does nothing: share one, or give each its Cookie.Name", "name", m.cookie.Name)
 			}
 			return nil
 		}

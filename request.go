@@ -129,7 +129,7 @@ func (t *ticket) Close() error {
 }
 
 func newRequest(m *Manager) *request {
-	r := &request{m: m, stripe: m.tally.stripe()}
+	r := &request{m: m, stripe: m.tally.Stripe()}
 	r.draft.Limit(m.config.MaxRecordBytes)
 	r.guard.Init()
 	return r
@@ -319,7 +319,7 @@ func (r *request) release() {
 	}
 }
 
-func (r *request) count(c counter) { r.m.tally.add(r.stripe, c) }
+func (r *request) count(c counter) { r.m.tally.Add(r.stripe, c) }
 
 // reject tells that what was presented gave no session.
 func (r *request) reject(e Event) {
@@ -344,7 +344,7 @@ func (r *request) storeError(op string, id ident.ID, err error) error {
 	if errors.Is(err, ErrConflict) {
 		r.count(countConflicts)
 	}
-	r.m.journal.failing("the store failed", op, err)
+	r.m.journal.Failing("the store failed", op, err)
 	emit(r.m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})
 	return &Error{Op: op, Err: err}
 }

@@ -1,8 +1,10 @@
 package sess_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -599,4 +601,29 @@ func TestAMovedCookieDoesNotHideTheNewOne(t *testing.T) {
 		wantReply(t, name+": under the old path", fetch(t, browser, base+"/app/user"), 200, "bob")
 		wantReply(t, name+": and elsewhere", fetch(t, browser, base+"/user"), 200, "bob")
 	}
+}
+
+// TestALogoutIsOneCallThatNoWriterCanHold: the session is another one when the logout comes to the store.
+func TestALogoutIsOneCallThatNoWriterCanHold(t *testing.T) {
+	store := newSpyStore()
+	ann := newClient(routed(sess.Config{Store: store}, nil))
+	ann.get("/login")
+	kept, written := ann.twin(), 0
+	store.count()
+	store.ask(func(ctx context.Context, call string, id sess.ID) error {
+		if call == "get" {
+			return nil
+		}
+		written++
+		return store.kept.Set(ctx, id, version(t, written), time.Hour)
+	})
+	wantReply(t, "the logout", ann.get("/logout"), 200, "")
+	store.ask(nil)
+	if written != 1 {
+		t.Errorf("writes beside the logout: got %d, want 1", written)
+	}
+	if want := map[string]int{"get": 1, "end": 1}; !maps.Equal(store.calls, want) {
+		t.Errorf("calls of the store: got %v, want %v", store.calls, want)
+	}
+	wantReply(t, "the session after its logout", kept.get("/exists"), 200, "false")
 }

@@ -18,6 +18,7 @@ type shelf struct {
 	swapper   Swapper
 	peeker    Peeker // nil: every read is a Get
 	refresher Refresher
+	ender     Ender         // nil: a session is ended by swaps
 	atomic    bool          // the store swaps by itself; otherwise the last write wins
 	cached    bool          // the store can look past a cache
 	local     bool          // the store does no I/O: no deadline is made for it
@@ -31,10 +32,14 @@ func (b *shelf) init(s Store, timeout time.Duration, heard func(op string, took 
 	b.swapper, b.atomic = s.(Swapper)
 	b.peeker, _ = s.(Peeker)
 	b.refresher, b.cached = s.(Refresher)
+	b.ender, _ = s.(Ender)
 	_, b.local = s.(Local)
 	if heard != nil {
-		t := &timedStore{s, b.swapper, b.refresher, heard}
+		t := &timedStore{s, b.swapper, b.refresher, b.ender, heard}
 		b.store, b.swapper, b.refresher = t, t, t
+		if b.ender != nil {
+			b.ender = t
+		}
 	}
 	b.queue = group.New(b.swap, b.newest)
 }
@@ -95,7 +100,10 @@ func (s *shelf) amend(ctx context.Context, id *ident.ID, seen *record.Record, b 
 		defer cancel()
 	}
 	stands, again, err := s.queue.Store(ctx, id, seen, b)
-	return stands, met || again, err
+	if met = met || again; met {
+		err = record.Conflicting(err)
+	}
+	return stands, met, err
 }
 
 // newest returns the record of id that the store's memory holds, if that is a session.
@@ -117,21 +125,18 @@ func (l ledger) Swap(ctx context.Context, id *ident.ID, old, next *record.Record
 	return l.swap(ctx, id, old, next, ttl)
 }
 
-// End deletes the session of id. It begins with what was seen there, so that a logout mostly is one call.
+// End deletes the session of id. Where the store cannot do so in one step, it begins with what was seen there, so that a
+// logout mostly is one call.
 func (l ledger) End(ctx context.Context, id *ident.ID, seen *record.Record) (was *record.Record, err error) {
-	if !l.atomic {
+	switch {
+	case l.ender != nil:
+		var r *Record
+		r, err = l.ender.End(ctx, ID(*id))
+		was = (*record.Record)(r)
+	case !l.atomic:
 		return seen, l.destroy(ctx, id)
-	}
-	if seen == nil {
-		seen, err = l.read(ctx, id, true)
-	}
-	if err == nil {
-		_, _, err = l.amend(ctx, id, seen, group.BuildFunc(func(now *record.Record) (*record.Record, time.Duration, error) {
-			if was = now; !now.Live() {
-				return now, 0, nil
-			}
-			return nil, 0, nil
-		}))
+	default:
+		was, err = l.endBySwaps(ctx, id, seen)
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -139,6 +144,21 @@ func (l ledger) End(ctx context.Context, id *ident.ID, seen *record.Record) (was
 	case errors.Is(err, record.ErrCorrupt):
 		return nil, l.destroy(ctx, id)
 	}
+	return was, err
+}
+
+func (l ledger) endBySwaps(ctx context.Context, id *ident.ID, seen *record.Record) (was *record.Record, err error) {
+	if seen == nil {
+		if seen, err = l.read(ctx, id, true); err != nil {
+			return nil, err
+		}
+	}
+	_, _, err = l.amend(ctx, id, seen, group.BuildFunc(func(now *record.Record) (*record.Record, time.Duration, error) {
+		if was = now; !now.Live() {
+			return now, 0, nil
+		}
+		return nil, 0, nil
+	}))
 	return was, err
 }
 

@@ -99,6 +99,13 @@ func (s *spyStore) Swap(ctx context.Context, id sess.ID, old, next *sess.Record,
 	return s.kept.Swap(ctx, id, old, next, ttl)
 }
 
+func (s *spyStore) End(ctx context.Context, id sess.ID) (*sess.Record, error) {
+	if err := s.enter(ctx, "end", id, false); err != nil {
+		return nil, err
+	}
+	return s.kept.End(ctx, id)
+}
+
 // pause is a point where one goroutine waits for another.
 type pause struct{ reached, proceed chan struct{} }
 

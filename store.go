@@ -176,7 +176,8 @@ var (
 	// ErrTooLarge: the record would be larger than Config.MaxRecordBytes; nothing was stored.
 	ErrTooLarge = record.ErrTooLarge
 
-	// ErrConflict: others changed the session again and again until StoreTimeout passed; nothing was stored.
+	// ErrConflict: others changed the session again and again until StoreTimeout passed. Nothing was stored, unless the
+	// error is context.DeadlineExceeded too: then whether the last try was stored is not known.
 	ErrConflict = record.ErrConflict
 
 	// ErrUnsupported: the store lacks what this takes: Take needs a Swapper, Manager.User a Swapper that is a UserIndex and

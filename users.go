@@ -179,7 +179,7 @@ func (u User) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	u.m.journal.failing("the store failed", "users", err)
+	u.m.journal.Failing("the store failed", "users", err)
 	emit(u.m.config.Hooks.StoreError, Event{Err: err})
 	return &Error{Op: "users", Err: err}
 }
@@ -190,12 +190,12 @@ func (m *Manager) End(ctx context.Context, id ID) error {
 	defer cancel()
 	d, err := m.users.Destroy(ctx, ident.ID(id), nil)
 	if err != nil {
-		m.journal.failing("the store failed", "destroy", err)
+		m.journal.Failing("the store failed", "destroy", err)
 		emit(m.config.Hooks.StoreError, Event{ID: id, Err: err})
 		return &Error{Op: "destroy", Err: err}
 	}
 	if d.Ended {
-		m.tally.add(0, countDestroyed)
+		m.tally.Add(0, countDestroyed)
 		emit(m.config.Hooks.Destroyed, Event{ID: id})
 	}
 	return nil

@@ -1,6 +1,9 @@
 package record
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 var (
 	// ErrNotFound: the store holds nothing under this id, or it has expired.
@@ -26,3 +29,21 @@ var (
 	// ErrTooLarge: the record would be larger than Config.MaxRecordBytes; nothing was stored.
 	ErrTooLarge = errors.New("sess: record too large: store less in the session, or raise Config.MaxRecordBytes")
 )
+
+// Conflicting returns err, of a swap that followed one which another's had been faster than. Where the deadline ended within
+// it, the error is also ErrConflict.
+func Conflicting(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &lateConflict{err}
+	}
+	return err
+}
+
+// lateConflict is an ErrConflict where the last try was under way when the deadline ended.
+type lateConflict struct{ cause error }
+
+func (e *lateConflict) Error() string {
+	return "sess: conflict: the session kept changing until the deadline, and whether the last try was stored is not known: " + e.cause.Error()
+}
+func (e *lateConflict) Is(target error) bool { return target == ErrConflict }
+func (e *lateConflict) Unwrap() error        { return e.cause }

@@ -134,6 +134,9 @@ func (s *Store) connected(ctx context.Context) error {
 	case <-s.gone:
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if s.life.Err() != nil {
+			return record.ErrClosed
+		}
 		return &notConnected{s.last}
 	}
 }

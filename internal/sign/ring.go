@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/tally"
 )
 
 // Keyring has the keys of one Manager. What is signed are the bytes NAME=ID, so that a signature is worth nothing under
@@ -73,7 +74,7 @@ func (k *Keyring) Verified(key int) uint64 {
 	if key < 0 || key >= len(keys) {
 		return 0
 	}
-	return keys[key].taken.sum()
+	return keys[key].taken.Sum(0)
 }
 
 // The lengths of a signature, in characters of unpadded base64url. They tell the hash that made it.
@@ -138,7 +139,7 @@ func (r *Ring) Recall(id *ident.ID, sig []byte) (key int, ok bool) {
 
 // Take counts that an id was taken because of a signature of the key. Calls that seldom run at once use one stripe,
 // others another.
-func (r *Ring) Take(key int, stripe uint32) { r.keys[key].taken.add(stripe) }
+func (r *Ring) Take(key int, stripe uint32) { r.keys[key].taken.Add(stripe, 0) }
 
 // keyLike returns the key of r that is made of the same secret and hash, nil if there is none.
 func (r *Ring) keyLike(key Key, koa bool) *signingKey {
@@ -162,7 +163,7 @@ type signingKey struct {
 	ids    *macKey // of the secret itself, as Koa's are
 	tokens *macKey
 	users  *macKey
-	taken  tally
+	taken  tally.Tally
 }
 
 func newSigningKey(key Key, name string, koa bool) *signingKey {
@@ -201,20 +202,4 @@ func (k *signingKey) verify(id *ident.ID, sigs []Signature) (sig int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// tally is a count to which many add at once, each to a stripe of its own, so that processors do not fight for one cache
-// line.
-type tally [8]struct {
-	n atomic.Uint64
-	_ [56]byte
-}
-
-func (t *tally) add(stripe uint32) { t[stripe%uint32(len(t))].n.Add(1) }
-
-func (t *tally) sum() (n uint64) {
-	for i := range t {
-		n += t[i].n.Load()
-	}
-	return n
 }

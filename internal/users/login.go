@@ -174,8 +174,11 @@ func (g *login) retire() (made Made, err error) {
 		return made, err
 	}
 	made = Made{ID: g.New}
-	for g.live() {
+	for lost := false; g.live(); lost = true {
 		now, ok, err := g.swap(g.ctx, &g.x, g.r, tombstone, g.Short())
+		if err != nil && lost {
+			err = record.Conflicting(err)
+		}
 		if err != nil {
 			return made, err
 		}

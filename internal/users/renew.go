@@ -70,12 +70,15 @@ func (w *renewal) create() error {
 
 // retire leaves a tombstone under the old id, with all that others save there meanwhile taken along.
 func (w *renewal) retire() error {
-	for {
+	for lost := false; ; lost = true {
 		tombstone, err := w.tombstone(w.id, w.r.User(), false)
 		if err != nil {
 			return err
 		}
 		now, ok, err := w.swap(w.ctx, &w.old, w.r, tombstone, w.Short())
+		if err != nil && lost {
+			err = record.Conflicting(err)
+		}
 		if err != nil || ok {
 			return err
 		}
