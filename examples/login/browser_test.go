@@ -9,6 +9,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,6 +185,20 @@ func (b *browser) wantPage(what, path string, status int, texts ...string) {
 			b.t.Errorf("%s: got a page that says %q, want %q", what, b.text(), text)
 		}
 	}
+}
+
+// cookies returns the names of the cookies that the browser keeps.
+func (b *browser) cookies() (names []string) {
+	b.t.Helper()
+	u, err := url.Parse(b.base)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, c := range b.client.Jar.Cookies(u) {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // wantUser looks at the first page, and checks who is logged in; "" is nobody.

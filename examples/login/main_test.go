@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,9 @@ func TestAnAccountIsMadeLoggedOutAndLoggedInAgain(t *testing.T) {
 		}
 		b.post("/register", "name", "Ann", "password", secret)
 		b.wantPage("a new account", "/", 200, "Hello ann", "Welcome. Your account is there")
+		if got := b.cookies(); !slices.Equal(got, []string{"sid", "sid.sig"}) { // another name has to be Secure
+			t.Errorf("over plain http: got the cookies %q, want sid and sid.sig", got)
+		}
 		b.get("/")
 		if strings.Contains(b.text(), "Welcome.") {
 			t.Error("the page loaded again: got the message again, want it once")
@@ -151,6 +155,9 @@ func TestTwoBrowsersSeeAndEndEachOther(t *testing.T) {
 		laptop.listed()
 		laptop.post("/sessions/all")
 		laptop.wantPage("ending all", "/", 200, "You have no session and no cookie")
+		if got := laptop.cookies(); len(got) != 0 {
+			t.Errorf("ending all: got the cookies %q left, want none", got)
+		}
 		phone.wantUser("another one of all", "")
 		bob.wantUser("somebody else's", "bob")
 
@@ -528,7 +535,13 @@ func TestWhatIsKeptOfAPasswordChecksItAndHidesIt(t *testing.T) {
 			t.Errorf("what is kept is %q: got %v and no error, want an error", broken, ok)
 		}
 	}
-	if p.nobody == "" || defaults().iterations < 600_000 {
+	if p.nobody, err = p.hash(secret); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := p.check("", secret); ok || err != nil {
+		t.Errorf("the password of nobody: got %v and the error %v, want false and none", ok, err)
+	}
+	if defaults().iterations < 600_000 {
 		t.Errorf("got %d iterations, want 600,000 at least", defaults().iterations)
 	}
 }
