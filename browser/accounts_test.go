@@ -3,6 +3,11 @@ package browser_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +172,47 @@ func TestATabIsNotLoggedOutByWhatAnotherTabOfTheBrowserDoes(t *testing.T) {
 	tab.press("Log out")
 	tab.see("Who are you?")
 	w.see(elsewhere)
+}
+
+// Somebody who has the cookie and the password logs in with both: the session lives on there, and this browser's is over.
+func TestAPageSaysWhenSomebodyElseGoesOnWithItsSession(t *testing.T) {
+	base := example(t, "login")
+	w := member(t, base, "ann")
+	w.listens()
+	thief, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range w.jar() {
+		thief.SetCookies(site, []*http.Cookie{{Name: c.Name, Value: c.Value}})
+	}
+	client := http.Client{Jar: thief}
+	res, err := client.Get(base + "/confirm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	form, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := regexp.MustCompile(`name="csrf" value="([^"]*)"`).FindSubmatch(form)
+	if token == nil {
+		t.Fatalf("the form: got %s, want a token in it", form)
+	}
+	res, err = client.PostForm(base+"/confirm", url.Values{"csrf": {string(token[1])}, "password": {password}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 200 || res.Request.URL.Path != "/" {
+		t.Fatalf("the login: got %d at %s, want 200 at /", res.StatusCode, res.Request.URL.Path)
+	}
+	w.see("Somebody has logged in with this session elsewhere.")
 }
 
 func TestTheBackButtonAfterALogoutOfTheLoginExampleAsksForALogin(t *testing.T) {

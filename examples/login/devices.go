@@ -128,6 +128,7 @@ const ping = 15 * time.Second
 // stream.js makes words of it.
 func (s *site) events(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderContentType, "text/event-stream")
+	c.Set("X-Accel-Buffering", "no") // tells nginx to pass on each event at once
 	session := sess.From(c)
 	user, ok := session.User()
 	if !ok {

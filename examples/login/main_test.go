@@ -597,6 +597,33 @@ func TestTheStreamTellsOfALogoutElsewhereAndOfNothingElse(t *testing.T) {
 	})
 }
 
+func TestTwoProcessesOnOneRedisAreOneSite(t *testing.T) {
+	server := redistest.Start(t)
+	var bases []string
+	for range 2 {
+		o := quick()
+		o.key = "one key for both, of 32 bytes..."
+		done, err := o.useRedis("redis://" + server.Addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(done)
+		_, base := serve(t, o)
+		bases = append(bases, base)
+	}
+	laptop, phone := member(t, bases[0], firefox, "ann"), newBrowser(t, bases[1], iphone)
+	phone.logIn("ann")
+	page := phone.listen()
+	page.want("a page of the second", "user ann")
+	if got := len(laptop.listed()); got != 2 {
+		t.Errorf("the page of sessions of the first: got %d, want those of both", got)
+	}
+	laptop.post("/sessions/others")
+	page.want("a page of the second, after an end on the first", "end ended", "over")
+	phone.get("/sessions")
+	phone.wantPage("the second, after an end on the first", "/login?again=1", 200)
+}
+
 // A login of the browser's own renews the session. The page is told that, asks again with the new cookie, and says nothing.
 func TestAPageIsNotLoggedOutByTheBrowsersOwnLogin(t *testing.T) {
 	onEveryStore(t, func(t *testing.T, o options) {
