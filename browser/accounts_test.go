@@ -119,11 +119,7 @@ func TestTwoProfilesOfOneUserSeeAndEndEachOther(t *testing.T) {
 	laptop.picture("login-sessions")
 
 	laptop.press("End all others")
-	began := time.Now()
 	phone.see(elsewhere)
-	if took := time.Since(began); took > 5*time.Second { // here, with pictures taken beside it
-		t.Errorf("the page of the session that was ended: got the word after %v, want it at once", took)
-	}
 	phone.picture("login-elsewhere")
 	laptop.see("One other session is logged out.")
 	laptop.listens()

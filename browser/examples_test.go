@@ -2,12 +2,14 @@ package browser_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +17,36 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
+
+// built are the binaries of the examples, for all tests, in a folder that ends with them.
+var built struct {
+	sync.Mutex
+	dir    string
+	byName map[string]string
+}
+
+// build builds examples/name, once, and returns the binary and the repository's root.
+func build(name string) (binary, root string, err error) {
+	if root, err = filepath.Abs(".."); err != nil {
+		return "", "", err
+	}
+	built.Lock()
+	defer built.Unlock()
+	if binary = built.byName[name]; binary != "" {
+		return binary, root, nil
+	}
+	binary = filepath.Join(built.dir, name)
+	cmd := exec.Command("go", "build", "-o", binary, "./examples/"+name)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	if built.byName == nil {
+		built.byName = map[string]string{}
+	}
+	built.byName[name] = binary
+	return binary, root, nil
+}
 
 // example builds and runs examples/name until the test ends, and returns its address.
 func example(t *testing.T, name string, needs ...string) (base string) {
@@ -27,15 +59,9 @@ func example(t *testing.T, name string, needs ...string) (base string) {
 			t.Skipf("%s is not installed", program)
 		}
 	}
-	root, err := filepath.Abs("..")
+	binary, root, err := build(name)
 	if err != nil {
 		t.Fatal(err)
-	}
-	binary := filepath.Join(t.TempDir(), name)
-	build := exec.Command("go", "build", "-o", binary, "./examples/"+name)
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
