@@ -128,6 +128,9 @@ func (w *window) picture(name string) {
 			w.t.Fatal(err)
 		}
 	}
+	if got := evaluate[string](w, "getComputedStyle(document.body).marginTop"); got != "0px" {
+		w.t.Errorf("%s: got a margin of %s, want the style sheet of all examples", name, got)
+	}
 	if !evaluate[bool](w, `document.querySelector("link[rel=icon]") !== null`) {
 		w.t.Errorf("%s: got no icon, want one in the page, or the browser asks for /favicon.ico", name)
 	}
