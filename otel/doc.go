@@ -6,6 +6,8 @@
 //	sessions, err := sess.NewManager(sess.Config{Store: store, Hooks: hooks})
 //	registration, err := otelsess.Register(provider, sessions, store)   // everything else
 //
+// For Fiber v3 the manager is sessions.Manager, and stores and hooks are the same.
+//
 // [Register] costs a request nothing: the numbers are read when the provider collects them. [Hooks] costs each call of the store
 // one observation of a histogram. The module needs the API of OpenTelemetry alone: the SDK and the exporter are the
 // application's choice. The example examples/metrics exports to Prometheus; a dashboard for Grafana and rules for alerts
