@@ -2,7 +2,7 @@
 # make fuzz     each fuzz target for FUZZTIME (default 20s)
 # make lint     go vet, gofmt, golangci-lint, and the check of who imports what and how long things are
 # make examples build every example
-# make modules  test the modules that applications import beside this one
+# make modules  test the modules that applications import beside this one; allocations without the race detector
 # make interop  the real Koa middleware and sess on one Redis (Node 18 or newer)
 # make browser  a real Chromium against the examples, with screenshots
 # make reliability  several nodes on one Redis, and faults; see docs/reliability.md
@@ -44,7 +44,7 @@ lint:
 	@for m in $(PUBLIC); do (echo "lint $$m" && cd $$m && go vet ./... && $(GOLANGCI) -c ../.golangci.yml ./...) || exit 1; done
 
 modules: deps
-	@for m in $(PUBLIC); do (echo "test $$m" && cd $$m && go test -race -shuffle=on -timeout 10m ./... && go mod tidy -diff) || exit 1; done
+	@for m in $(PUBLIC); do (echo "test $$m" && cd $$m && go test -race -shuffle=on -timeout 10m ./... && go test -count=1 -run Alloc ./... && go mod tidy -diff) || exit 1; done
 
 examples:
 	go build -o /dev/null ./examples/...
