@@ -89,6 +89,9 @@ func NewManager(config Config) (*Manager, error) {
 	return m, nil
 }
 
+// Name returns what carries the sessions of m: the name of the cookie, or that of the header in lower case.
+func (m *Manager) Name() string { return strings.TrimPrefix(m.carrier, ":") }
+
 // Request says what only the framework knows of a request. Both methods are called on the request's goroutine, and not
 // after next has returned.
 type Request interface {

@@ -2,12 +2,14 @@ package sess
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/fibersess/sess/internal/redis"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/gofiber/fiber/v2"
 	"github.com/redis/rueidis"
 )
@@ -215,6 +217,9 @@ type RueidisStats struct {
 	Bytes     int64 // their size
 	InFlight  int   // commands under way
 }
+
+// All yields the name of each field and its number; true is 1.
+func (s RueidisStats) All() iter.Seq2[string, int64] { return tally.Each(s) }
 
 // RedisError is an error that a Redis server replied.
 type RedisError struct {

@@ -13,6 +13,7 @@ import (
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
@@ -195,7 +196,7 @@ func (m *Manager) End(ctx context.Context, id ID) error {
 		return &Error{Op: "destroy", Err: err}
 	}
 	if d.Ended {
-		m.tally.Add(0, countDestroyed)
+		m.tally.Add(0, tally.Destroyed)
 		emit(m.config.Hooks.Destroyed, Event{ID: id})
 	}
 	return nil

@@ -48,6 +48,7 @@ type (
 
 	MemoryStore  = core.MemoryStore
 	MemoryConfig = core.MemoryConfig
+	MemoryStats  = core.MemoryStats
 	StorageStore = core.StorageStore
 )
 
