@@ -49,6 +49,7 @@ lint:
 modules: deps
 	@sh .ci/install promtool
 	@for m in $(PUBLIC) $(EXAMPLES); do (echo "test $$m" && cd $$m && go test -race -shuffle=on -timeout 10m ./... && go mod tidy -diff) || exit 1; done
+	@for m in $(PUBLIC); do (cd $$m && go test -count=1 -run Alloc ./...) || exit 1; done # which the race detector would change
 
 examples:
 	go build -o /dev/null ./examples/...

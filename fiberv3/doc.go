@@ -22,7 +22,7 @@
 //
 // # Errors
 //
-// What a [Session] returns is answered by Fiber v3 with the status of an [Error]: errors.As finds a fiber.Error of Fiber v3 in
-// it. errors.Is does not know fiber.ErrServiceUnavailable and its like of Fiber v3 in it; compare with the errors of this
-// package.
+// Where a handler returns an error of a [Session], Fiber v3 answers with the status of that [Error]: errors.As finds a
+// fiber.Error of Fiber v3 in it. errors.Is finds none of Fiber's own errors there, such as fiber.ErrServiceUnavailable: compare
+// with the errors of this package.
 package sess
