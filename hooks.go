@@ -18,7 +18,7 @@ type Hooks struct {
 	Saved       func(Event) // A record was changed or, when rolling, renewed.
 	Merged      func(Event) // A save met a change made meanwhile and kept both. Followed by Saved.
 	Dropped     func(Event) // A change was not stored; Event.Reason says why. The response stays as it was.
-	Destroyed   func(Event) // A record was removed by Destroy.
+	Destroyed   func(Event) // A session was ended, by Destroy, by Manager.End, or by End, EndAll or EndOthers of a User.
 	Regenerated func(Event) // A session moved from the id Event.Old to Event.ID.
 	Displaced   func(Event) // A session was ended because its user has more than Config.MaxPerUser.
 	Rejected    func(Event) // What the request presented gave no session; Event.Reason says why.
@@ -122,7 +122,7 @@ type Stats struct {
 	Touched       uint64 // Records whose end was moved and nothing else.
 	Merged        uint64 // Saves that met a change made meanwhile and kept both.
 	Dropped       uint64 // Changes that were not stored, see Hooks.Dropped.
-	Destroyed     uint64 // Records removed by Destroy and by Manager.End, displaced ones included; not what User ends.
+	Destroyed     uint64 // Sessions ended by Destroy, Manager.End and the methods of User, displaced ones included.
 	Displaced     uint64 // Sessions ended because their user has more than Config.MaxPerUser.
 	Regenerated   uint64 // Sessions that moved to a new id.
 	Rejected      uint64 // What requests presented and gave no session, for any reason: the next three, and others.

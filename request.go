@@ -345,14 +345,18 @@ func (r *request) refuse(reason Reason, err error) {
 // drop tells that a change was not stored.
 func (r *request) drop(e Event) { r.m.drop(r.stripe, e) }
 
-// storeError tells of a failing store and returns what the request is failed with.
 func (r *request) storeError(op string, id ident.ID, err error) error {
+	return r.m.storeError(r.stripe, op, id, err)
+}
+
+// storeError tells of a failing store and returns what the caller is failed with.
+func (m *Manager) storeError(stripe uint32, op string, id ident.ID, err error) error {
 	count := tally.Failed
 	if errors.Is(err, ErrConflict) {
 		count = tally.Conflicts
 	}
-	r.count(count)
-	r.m.journal.Failing("the store failed", op, err)
-	emit(r.m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})
+	m.tally.Add(stripe, count)
+	m.journal.Failing("the store failed", op, err)
+	emit(m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})
 	return &Error{Op: op, Err: err}
 }

@@ -26,7 +26,7 @@
 //	sess.session.conflicts     counter          {write}      saves given up because the session kept changing
 //	sess.session.drops         counter          {write}      changes that were not stored: the session had ended, or the response was decided
 //	sess.session.renewals      counter          {session}    sessions that moved to a new id
-//	sess.session.ends          counter          {session}    sess.reason is destroyed (not by Manager.User), displaced (MaxPerUser), expired (met after its end)
+//	sess.session.ends          counter          {session}    sess.reason is destroyed, displaced (MaxPerUser), expired (met after its end)
 //	sess.session.rejections    counter          {rejection}  what requests presented and gave no session; sess.reason is signature, unknown, corrupt, _OTHER
 //	sess.live.active           up-down counter  {session}    Lives that are open
 //	sess.store.errors          counter          {error}      failed operations of the store, conflicts apart
