@@ -169,7 +169,12 @@ func doubleClick(h *house) {
 	n, elsewhere := h.node(), h.elsewhere()
 	v := h.begin(n, "cart")
 	second := v.twin()
-	logIn := func(_ *fasthttp.RequestCtx, s sess.Session) error { s.Keys(); s.Login("ann"); sess.Set(s, "user", "ann"); return nil }
+	logIn := func(_ *fasthttp.RequestCtx, s sess.Session) error {
+		s.Keys()
+		s.Login("ann")
+		sess.Set(s, "user", "ann")
+		return nil
+	}
 	v.visit(n, func(ctx *fasthttp.RequestCtx, s sess.Session) error {
 		s.Keys()
 		second.visit(elsewhere, logIn).want(h, "the first that commits", 200, true, false)
@@ -437,7 +442,9 @@ func generateID(h *house) {
 }
 
 // freshID is text that no other test uses as an id.
-func (h *house) freshID() string { return strings.ReplaceAll(time.Now().Format("150405.000000000"), ".", "-") }
+func (h *house) freshID() string {
+	return strings.ReplaceAll(time.Now().Format("150405.000000000"), ".", "-")
+}
 
 // lateClose copies the user values of one request into another one, which is reset while a third runs.
 func lateClose(h *house) {
