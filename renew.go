@@ -30,7 +30,8 @@ func (r *request) regenerate() {
 // move stores the session under its new id, and only then takes the old one away: a tombstone stands there for a while. If
 // the old one has ended meanwhile the new one goes too, since a logout wins.
 func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) error {
-	made, err := r.m.users.Renew(ctx, r.leaving, r.id, r.left, &builder{r, at, ttl, r.draft.Wiped()})
+	old := r.leaving
+	made, err := r.m.users.Renew(ctx, old, r.id, r.left, &builder{r, at, ttl, r.draft.Wiped()})
 	switch {
 	case errors.Is(err, users.ErrRenewed):
 		return errRenewed
@@ -42,9 +43,9 @@ func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) err
 		return err
 	}
 	r.draft.Rebase(made.Record)
+	r.settled()
 	r.count(countCreated)
-	r.count(countRegenerated)
-	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(r.leaving)})
+	r.tell(countRegenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(old)})
 	return nil
 }
 
@@ -104,8 +105,8 @@ func (r *request) prolong(h *record.Header, span draft.Span) {
 	default:
 		r.draft.Rebase(winner)
 		r.count(countTouched)
-		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 		r.owe(draft.Rest(time.Now(), winner).Ends, false)
+		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 	}
 }
 
@@ -154,8 +155,7 @@ func (r *request) expire() (finish bool) {
 		r.ownCookie, r.forced = false, false
 		return false
 	}
-	r.count(countExpired)
-	emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
+	r.tell(countExpired, r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
 	r.destroy()
 	return true
 }
@@ -169,14 +169,19 @@ func (r *request) finish() error {
 	if expire.record == nil {
 		expire.record = r.arrived
 	}
+	var ended []ident.ID
+	defer func() { // At last, since a hook may panic.
+		for _, id := range ended {
+			r.tell(countDestroyed, r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
+		}
+	}()
 	for id, seen := range r.condemned() {
 		d, err := r.m.users.Destroy(ctx, id, seen)
 		if err != nil {
 			return r.storeError("destroy", id, err)
 		}
 		if d.Ended {
-			r.count(countDestroyed)
-			emit(r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
+			ended = append(ended, id)
 		}
 		if d.ByLogin { // The client may hold that login's cookie by now.
 			expire = debt{}
@@ -303,18 +308,19 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 	if errors.Is(err, users.ErrTaken) {
 		return errIDTaken
 	}
+	if err == nil {
+		r.id, r.created, r.ended = made.ID, made.Record.CreatedMS(), false
+		r.draft.Rebase(made.Record)
+		r.settled()
+	}
 	for _, id := range made.Trimmed {
-		r.count(countDestroyed)
-		emit(r.m.config.Hooks.Displaced, Event{ID: ID(id)})
+		r.tell(countDestroyed, r.m.config.Hooks.Displaced, Event{ID: ID(id)})
 	}
 	if err != nil {
 		return err
 	}
-	r.id, r.created, r.ended = made.ID, made.Record.CreatedMS(), false
-	r.draft.Rebase(made.Record)
 	if made.Joined {
-		r.count(countSaved)
-		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+		r.tell(countSaved, r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 		return nil
 	}
 	r.count(countCreated)
@@ -322,8 +328,7 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 		emit(r.m.config.Hooks.Created, Event{ID: ID(r.id)})
 		return nil
 	}
-	r.count(countRegenerated)
-	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
+	r.tell(countRegenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
 	return nil
 }
 

@@ -321,6 +321,12 @@ func (r *request) release() {
 
 func (r *request) count(c counter) { r.m.tally.Add(r.stripe, c) }
 
+// tell counts what happened and tells the hook.
+func (r *request) tell(c counter, hook func(Event), e Event) {
+	r.count(c)
+	emit(hook, e)
+}
+
 // reject tells that what was presented gave no session.
 func (r *request) reject(e Event) {
 	r.count(countRejected)
