@@ -35,6 +35,7 @@ func TestTheEdgesAreTheSameInEverySetting(t *testing.T) {
 		"a Close that is late ends nobody's request":        lateClose,
 		"a Rolling that is always sends a cookie each time": rollingAlways,
 		"Remember gives a session a life of its own":        remembered,
+		"beside Koa the cookie has any name that it sends":  koaNames,
 	})
 }
 
@@ -491,4 +492,18 @@ func remembered(h *house) {
 		}
 		return nil
 	})
+}
+
+func koaNames(h *house) {
+	for _, name := range []string{"koss:test_sid", "app:sid", "sess[id]", "a/b"} {
+		config := h.config
+		config.Store, config.Keys, config.Cookie.Name = h.here, sess.Keys(clientKey), name
+		if ok := config.Validate() == nil; ok != h.config.Koa {
+			h.Errorf("%s: got it taken %v, want %v", name, ok, h.config.Koa)
+		}
+		if h.config.Koa {
+			n := h.node(func(c *sess.Config) { c.Cookie.Name = name })
+			h.begin(n, "ann").wantUser(name, n, "ann")
+		}
+	}
 }
