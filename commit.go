@@ -9,6 +9,7 @@ import (
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/fibersess/sess/internal/users"
 )
 
@@ -301,13 +302,13 @@ func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) erro
 	r.draft.Rebase(next)
 	r.settled()
 	if merged {
-		r.tell(countMerged, r.m.config.Hooks.Merged, Event{ID: ID(r.id)})
+		r.tell(tally.Merged, r.m.config.Hooks.Merged, Event{ID: ID(r.id)})
 	}
 	if before == nil {
-		r.tell(countCreated, r.m.config.Hooks.Created, Event{ID: ID(r.id)})
+		r.tell(tally.Created, r.m.config.Hooks.Created, Event{ID: ID(r.id)})
 		return nil
 	}
-	r.tell(countSaved, r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+	r.tell(tally.Saved, r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 	return nil
 }
 

@@ -76,7 +76,7 @@ var panics = []panicAt{
 			return nil
 		}},
 	{where: "Config.Next", cookie: noCookie, stored: nothing,
-		config: func(c *sess.Config, fuse func()) { c.Next = func(*fiber.Ctx) bool { fuse(); return false } }},
+		config: func(c *sess.Config, fuse func()) { c.Next = func(*fasthttp.RequestCtx) bool { fuse(); return false } }},
 	{where: "Config.Adopt", cookie: noCookie, stored: noRecord, visitor: true,
 		config: func(c *sess.Config, fuse func()) {
 			c.Adopt = func(*fasthttp.RequestCtx) (string, map[string]any, bool) { fuse(); return "", nil, false }

@@ -11,6 +11,7 @@ import (
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/fibersess/sess/internal/users"
 )
 
@@ -44,8 +45,8 @@ func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) err
 	}
 	r.draft.Rebase(made.Record)
 	r.settled()
-	r.count(countCreated)
-	r.tell(countRegenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(old)})
+	r.count(tally.Created)
+	r.tell(tally.Regenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(old)})
 	return nil
 }
 
@@ -104,7 +105,7 @@ func (r *request) prolong(h *record.Header, span draft.Span) {
 		_ = r.die(ReasonRenewed)
 	default:
 		r.draft.Rebase(winner)
-		r.count(countTouched)
+		r.count(tally.Touched)
 		r.owe(draft.Rest(time.Now(), winner).Ends, false)
 		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 	}
@@ -155,7 +156,7 @@ func (r *request) expire() (finish bool) {
 		r.ownCookie, r.forced = false, false
 		return false
 	}
-	r.tell(countExpired, r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
+	r.tell(tally.Expired, r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
 	r.destroy()
 	return true
 }
@@ -172,7 +173,7 @@ func (r *request) finish() error {
 	var ended []ident.ID
 	defer func() { // At last, since a hook may panic.
 		for _, id := range ended {
-			r.tell(countDestroyed, r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
+			r.tell(tally.Destroyed, r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
 		}
 	}()
 	for id, seen := range r.condemned() {
@@ -314,21 +315,21 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 		r.settled()
 	}
 	for _, id := range made.Trimmed {
-		r.tell(countDestroyed, r.m.config.Hooks.Displaced, Event{ID: ID(id)})
+		r.tell(tally.Displaced, r.m.config.Hooks.Displaced, Event{ID: ID(id)})
 	}
 	if err != nil {
 		return err
 	}
 	if made.Joined {
-		r.tell(countSaved, r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+		r.tell(tally.Saved, r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 		return nil
 	}
-	r.count(countCreated)
+	r.count(tally.Created)
 	if made.Old.IsZero() {
 		emit(r.m.config.Hooks.Created, Event{ID: ID(r.id)})
 		return nil
 	}
-	r.tell(countRegenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
+	r.tell(tally.Regenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
@@ -195,7 +196,7 @@ func (m *Manager) End(ctx context.Context, id ID) error {
 		return &Error{Op: "destroy", Err: err}
 	}
 	if d.Ended {
-		m.tally.Add(0, countDestroyed)
+		m.tally.Add(0, tally.Destroyed)
 		emit(m.config.Hooks.Destroyed, Event{ID: id})
 	}
 	return nil
@@ -315,14 +316,12 @@ func (s Session) All() iter.Seq2[string, string] {
 //	app.Post("/password", sess.RequireLogin(10*time.Minute), changePassword)
 func RequireLogin(within time.Duration) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		s := From(c)
-		if err := s.Refresh(); err != nil && s.t != nil && !errors.Is(err, ErrEnded) {
-			return s.t.r.m.fail(c.Context(), err)
-		}
-		if status := s.loginStatus(within); status != http.StatusOK {
-			return fiber.NewError(status)
-		}
-		return c.Next()
+		return RunStrict(c.Context(), func() error {
+			if status := From(c).LoginStatus(within); status != http.StatusOK {
+				return fiber.NewError(status)
+			}
+			return c.Next()
+		})
 	}
 }
 
@@ -332,7 +331,7 @@ func (m *Manager) RequireLogin(within time.Duration, next fasthttp.RequestHandle
 		s := m.FromRequest(ctx)
 		status := http.StatusServiceUnavailable
 		if err := s.Refresh(); err == nil || errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) {
-			status = s.loginStatus(within)
+			status = s.LoginStatus(within)
 		}
 		if status == http.StatusOK {
 			next(ctx)
@@ -343,8 +342,9 @@ func (m *Manager) RequireLogin(within time.Duration, next fasthttp.RequestHandle
 	}
 }
 
-// loginStatus is the status of a request that needs a login of the given age or less.
-func (s Session) loginStatus(within time.Duration) int {
+// LoginStatus returns the HTTP status for a request that needs a login of the age within or less: 200, 401 if nobody is
+// logged in, or 403 if the login is older; 0 admits every login. It goes by the session as the request has it.
+func (s Session) LoginStatus(within time.Duration) int {
 	if _, ok := s.User(); !ok {
 		return http.StatusUnauthorized
 	}
