@@ -231,6 +231,7 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	}
 	ctx, cancel := r.within()
 	defer cancel()
+	r.failed = errSavePanicked // Until it is known better.
 	switch v {
 	case draft.Move:
 		return false, r.settle("regenerate", r.move(ctx, at, ttl))
@@ -250,9 +251,9 @@ func (r *request) stands() *ident.ID {
 
 // settle turns the outcome of a save into the request's: what the response owes, a dropped change, or an error.
 func (r *request) settle(op string, err error) error {
+	r.failed = nil
 	switch {
 	case err == nil:
-		r.settled()
 		return nil
 	case errors.Is(err, users.ErrEnded) || errors.Is(err, ErrLoginRefused):
 		return r.refuseLogin(err)
@@ -275,7 +276,7 @@ func (r *request) settle(op string, err error) error {
 	return failure
 }
 
-// settled notes that the changes are stored, and what the response owes for that.
+// settled notes that the changes are stored, and what the response owes for that. It comes before the hooks, which may panic.
 func (r *request) settled() {
 	base := r.draft.Base()
 	if !r.late {
@@ -283,7 +284,7 @@ func (r *request) settled() {
 	}
 	r.draft.Drop()
 	r.ownCookie, r.forced, r.fate, r.life = false, false, draft.Keep, 0
-	r.leaving, r.left = ident.ID{}, nil
+	r.leaving, r.left, r.failed = ident.ID{}, nil, nil
 	r.loggedIn()
 }
 
@@ -298,17 +299,16 @@ func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) erro
 	if before.User() != "" && next.User() == "" {
 		r.m.users.Forget(ctx, r.id, before)
 	}
-	if merged {
-		r.count(tally.Merged)
-		emit(r.m.config.Hooks.Merged, Event{ID: ID(r.id)})
-	}
 	r.draft.Rebase(next)
-	count, hook := tally.Saved, r.m.config.Hooks.Saved
-	if before == nil {
-		count, hook = tally.Created, r.m.config.Hooks.Created
+	r.settled()
+	if merged {
+		r.tell(tally.Merged, r.m.config.Hooks.Merged, Event{ID: ID(r.id)})
 	}
-	r.count(count)
-	emit(hook, Event{ID: ID(r.id)})
+	if before == nil {
+		r.tell(tally.Created, r.m.config.Hooks.Created, Event{ID: ID(r.id)})
+		return nil
+	}
+	r.tell(tally.Saved, r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 	return nil
 }
 

@@ -208,7 +208,7 @@ func (c Config) Validate() error {
 	if c.Koa && c.Transport != nil {
 		wrong("Transport: is set beside Koa, which reads cookies; want one of the two")
 	}
-	if k, ok := c.Store.(koaStore); ok && k.koa() != c.Koa {
+	if k, ok := capability[koaStore](c.Store); ok && k.koa() != c.Koa {
 		wrong("Koa: %v, but the store was made with %v; want the same in both", c.Koa, k.koa())
 	}
 	if c.localStore() && fiber.IsChild() {
@@ -222,7 +222,7 @@ type koaStore interface{ koa() bool }
 
 // localStore reports whether the sessions are kept in this process.
 func (c Config) localStore() bool {
-	_, local := c.Store.(Local)
+	_, local := capability[Local](c.Store)
 	return c.Store == nil || local
 }
 

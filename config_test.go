@@ -196,6 +196,7 @@ func TestRule17TheMemoryStoreRefusesToBeOneOfSeveral(t *testing.T) {
 	for name, config := range map[string]sess.Config{
 		"by default": {},
 		"chosen":     {Store: sess.NewMemoryStore(), Keys: sess.Keys(testKey)},
+		"decorated":  {Store: wrapping{sess.NewMemoryStore()}, Keys: sess.Keys(testKey)},
 	} {
 		if _, err := sess.NewManager(config); err == nil || !strings.Contains(err.Error(), "Prefork") {
 			t.Errorf("%s: got error %v, want one that names Prefork", name, err)

@@ -84,7 +84,8 @@ type Transport interface {
 	// Read returns the request's token, nil if there is none. It may be a view of the request's buffer.
 	Read(ctx *fasthttp.RequestCtx) []byte
 
-	// Write sends token with the response. ttl is how long the session lives if it is left alone.
+	// Write sends token with the response, which behind a timeout is ctx.LastTimeoutErrorResponse. ttl is how long the
+	// session lives if it is left alone.
 	Write(ctx *fasthttp.RequestCtx, token string, ttl time.Duration)
 
 	// Expire tells the client that its token is worth nothing any more.
@@ -107,10 +108,10 @@ func (t headerTransport) Read(ctx *fasthttp.RequestCtx) []byte {
 }
 
 func (t headerTransport) Write(ctx *fasthttp.RequestCtx, token string, _ time.Duration) {
-	ctx.Response.Header.Set(string(t), token)
+	responseHeader(ctx).Set(string(t), token)
 }
 
-func (t headerTransport) Expire(ctx *fasthttp.RequestCtx) { ctx.Response.Header.Set(string(t), "") }
+func (t headerTransport) Expire(ctx *fasthttp.RequestCtx) { responseHeader(ctx).Set(string(t), "") }
 
 func (t headerTransport) Field() string { return string(t) }
 

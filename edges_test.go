@@ -538,6 +538,11 @@ func TestALateCloseEndsNobodyElsesRequest(t *testing.T) {
 	}
 }
 
+// wrapping is a decorator that says what it decorates.
+type wrapping struct{ sess.Store }
+
+func (w wrapping) Unwrap() sess.Store { return w.Store }
+
 // A store that does not know of Koa would miss that Koa moves the ends of its sessions.
 func TestKoaIsSetForBothOrForNone(t *testing.T) {
 	for _, koa := range []bool{false, true} {
@@ -547,9 +552,11 @@ func TestKoaIsSetForBothOrForNone(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer store.Close()
-		err = sess.Config{Koa: koa, Store: store, Keys: sess.Keys(clientKey)}.Validate()
-		if err == nil || !strings.Contains(err.Error(), "want the same in both") {
-			t.Errorf("Koa %v beside a store of the other kind: got %v, want an error", koa, err)
+		for name, s := range map[string]sess.Store{"a store": store, "a decorated store": wrapping{store}} {
+			err := sess.Config{Koa: koa, Store: s, Keys: sess.Keys(clientKey)}.Validate()
+			if err == nil || !strings.Contains(err.Error(), "want the same in both") {
+				t.Errorf("Koa %v beside %s of the other kind: got %v, want an error", koa, name, err)
+			}
 		}
 	}
 }

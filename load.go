@@ -89,6 +89,9 @@ func (r *request) loadFrom(fresh bool) error {
 // errPanicked is why a session cannot be used whose load panicked, in a store, a hook or Config.Valid.
 var errPanicked = errors.New("sess: the load of the session panicked")
 
+// errSavePanicked is why nothing is saved behind a save that panicked, in a store or in the function of an Update.
+var errSavePanicked = &Error{Op: "save", Err: &ownError{errors.New("sess: a save panicked: what the store made of it is not known")}}
+
 // lookUp is load with the lock held, which it lets go of unless the session was loaded; also where the load panics.
 func (r *request) lookUp() (ok bool) {
 	defer func() {
@@ -144,8 +147,7 @@ func (r *request) take(found *record.Record) (done bool) {
 		r.refuse(ReasonCorrupt, record.ErrCorrupt)
 		return false
 	case draft.Over(found, r.at, r.m.config.Lifetime):
-		r.count(tally.Expired)
-		emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.presented())})
+		r.tell(tally.Expired, r.m.config.Hooks.Expired, Event{ID: ID(*r.presented())})
 		return false
 	case !found.Live():
 		r.renewed = true

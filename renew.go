@@ -31,7 +31,8 @@ func (r *request) regenerate() {
 // move stores the session under its new id, and only then takes the old one away: a tombstone stands there for a while. If
 // the old one has ended meanwhile the new one goes too, since a logout wins.
 func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) error {
-	made, err := r.m.users.Renew(ctx, r.leaving, r.id, r.left, &builder{r, at, ttl, r.draft.Wiped()})
+	old := r.leaving
+	made, err := r.m.users.Renew(ctx, old, r.id, r.left, &builder{r, at, ttl, r.draft.Wiped()})
 	switch {
 	case errors.Is(err, users.ErrRenewed):
 		return errRenewed
@@ -43,9 +44,9 @@ func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) err
 		return err
 	}
 	r.draft.Rebase(made.Record)
+	r.settled()
 	r.count(tally.Created)
-	r.count(tally.Regenerated)
-	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(r.leaving)})
+	r.tell(tally.Regenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(old)})
 	return nil
 }
 
@@ -105,8 +106,8 @@ func (r *request) prolong(h *record.Header, span draft.Span) {
 	default:
 		r.draft.Rebase(winner)
 		r.count(tally.Touched)
-		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 		r.owe(draft.Rest(time.Now(), winner).Ends, false)
+		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 	}
 }
 
@@ -155,8 +156,7 @@ func (r *request) expire() (finish bool) {
 		r.ownCookie, r.forced = false, false
 		return false
 	}
-	r.count(tally.Expired)
-	emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
+	r.tell(tally.Expired, r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
 	r.destroy()
 	return true
 }
@@ -170,14 +170,19 @@ func (r *request) finish() error {
 	if expire.record == nil {
 		expire.record = r.arrived
 	}
+	var ended []ident.ID
+	defer func() { // At last, since a hook may panic.
+		for _, id := range ended {
+			r.tell(tally.Destroyed, r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
+		}
+	}()
 	for id, seen := range r.condemned() {
 		d, err := r.m.users.Destroy(ctx, id, seen)
 		if err != nil {
 			return r.storeError("destroy", id, err)
 		}
 		if d.Ended {
-			r.count(tally.Destroyed)
-			emit(r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
+			ended = append(ended, id)
 		}
 		if d.ByLogin { // The client may hold that login's cookie by now.
 			expire = debt{}
@@ -304,18 +309,19 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 	if errors.Is(err, users.ErrTaken) {
 		return errIDTaken
 	}
+	if err == nil {
+		r.id, r.created, r.ended = made.ID, made.Record.CreatedMS(), false
+		r.draft.Rebase(made.Record)
+		r.settled()
+	}
 	for _, id := range made.Trimmed {
-		r.count(tally.Displaced)
-		emit(r.m.config.Hooks.Displaced, Event{ID: ID(id)})
+		r.tell(tally.Displaced, r.m.config.Hooks.Displaced, Event{ID: ID(id)})
 	}
 	if err != nil {
 		return err
 	}
-	r.id, r.created, r.ended = made.ID, made.Record.CreatedMS(), false
-	r.draft.Rebase(made.Record)
 	if made.Joined {
-		r.count(tally.Saved)
-		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+		r.tell(tally.Saved, r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 		return nil
 	}
 	r.count(tally.Created)
@@ -323,8 +329,7 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 		emit(r.m.config.Hooks.Created, Event{ID: ID(r.id)})
 		return nil
 	}
-	r.count(tally.Regenerated)
-	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
+	r.tell(tally.Regenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
 	return nil
 }
 

@@ -322,6 +322,12 @@ func (r *request) release() {
 
 func (r *request) count(c int) { r.m.tally.Add(r.stripe, c) }
 
+// tell counts what happened and tells the hook.
+func (r *request) tell(c int, hook func(Event), e Event) {
+	r.count(c)
+	emit(hook, e)
+}
+
 // reject tells that what was presented gave no session.
 func (r *request) reject(e Event) {
 	switch e.Reason {

@@ -38,7 +38,7 @@ func (r *request) owe(ends int64, check bool) {
 
 // pay writes into the response what it is owed. It runs on the frame's goroutine, when the handler has returned.
 func (r *request) pay() {
-	h := r.responseHeader()
+	h := responseHeader(r.ctx)
 	if r.guard.Used() {
 		cookies.AddVary(h, r.m.field)
 	}
@@ -57,11 +57,11 @@ func (r *request) pay() {
 
 // responseHeader is that of the response which fasthttp will send: behind RequestCtx.TimeoutError it is another one, and
 // the handler may still write to the first.
-func (r *request) responseHeader() *fasthttp.ResponseHeader {
-	if t := r.ctx.LastTimeoutErrorResponse(); t != nil {
+func responseHeader(ctx *fasthttp.RequestCtx) *fasthttp.ResponseHeader {
+	if t := ctx.LastTimeoutErrorResponse(); t != nil {
 		return &t.Header
 	}
-	return &r.ctx.Response.Header
+	return &ctx.Response.Header
 }
 
 func (r *request) payExpiry(h *fasthttp.ResponseHeader, was *cookies.Cookie) {

@@ -17,6 +17,8 @@ type change struct {
 	fresh  bool    // kindUpdate: the value was made of that in of
 	err    error   // of a write that failed since
 
+	before, behind int32 // if err: the changes that failed just before and behind, as their places + 1; 0: none
+
 	madeAt, made int // while Merge runs: where in scratch the value is, -1: in arena, and its size
 }
 
@@ -185,11 +187,34 @@ func (c *Changes) compact() {
 	c.arena, c.waste = arena, 0
 }
 
+// line puts the i-th change behind the others that have failed. They are a linked list, so that a client who has one fail
+// and taken back again and again makes nobody look for the next.
+func (c *Changes) line(i int) {
+	c.list[i].before, c.list[i].behind = c.last, 0
+	*c.behind(c.last) = int32(i + 1)
+	c.last = int32(i + 1)
+}
+
+// behind is where the change behind the one at place + 1 is noted, before is where the change before it is.
+func (c *Changes) behind(place int32) *int32 {
+	if place == 0 {
+		return &c.first
+	}
+	return &c.list[place-1].behind
+}
+
+func (c *Changes) before(place int32) *int32 {
+	if place == 0 {
+		return &c.last
+	}
+	return &c.list[place-1].before
+}
+
 // settle takes back a write to the i-th key that failed.
 func (c *Changes) settle(i int) {
 	if ch := &c.list[i]; ch.err != nil {
 		ch.err = nil
-		c.failed--
+		*c.behind(ch.before), *c.before(ch.behind) = ch.behind, ch.before
 	}
 }
 

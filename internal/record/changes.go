@@ -16,13 +16,13 @@ type Changes struct {
 	// Clear and Release leave the Limit as it is. Default: 16 MiB, what a record may hold.
 	Limit int
 
-	list   []change
-	names  names // of list, above fewMembers changes
-	wiped  bool  // the members of the record go before the changes are made
-	full   bool  // a write failed whose key could not even be listed
-	failed int   // how many of list have an error
-	first  int   // no change before this one has an error
-	bytes  int   // what the changes take in a record, not counting escapes in keys
+	list  []change
+	names names // of list, above fewMembers changes
+	wiped bool  // the members of the record go before the changes are made
+	full  bool  // a write failed whose key could not even be listed
+	first int32 // the change whose error has stood the longest, as its place + 1, and
+	last  int32 // the one whose error is the latest; 0: none has an error
+	bytes int   // what the changes take in a record, not counting escapes in keys
 
 	arena   []byte // the keys and values of list
 	waste   int    // how many bytes of arena are neither
@@ -196,20 +196,16 @@ func (c *Changes) Fail(key string, err error) error {
 		}
 	}
 	if c.list[i].err == nil {
-		c.failed++
-		c.first = min(c.first, i)
+		c.line(i)
 	}
 	c.list[i].err = err
 	return err
 }
 
-// Err returns the error of the first change that could not be made, nil if all could.
+// Err returns the error that has stood the longest of those of changes that could not be made, nil if all could.
 func (c *Changes) Err() error {
-	if c.failed > 0 {
-		for c.list[c.first].err == nil {
-			c.first++
-		}
-		return c.list[c.first].err
+	if c.first > 0 {
+		return c.list[c.first-1].err
 	}
 	if c.full {
 		return ErrTooLarge
@@ -229,7 +225,7 @@ func (c *Changes) Clear() {
 	c.touch()
 	c.list, c.arena = c.list[:0], c.arena[:0]
 	c.names.slots, c.names.n = c.names.slots[:0], 0
-	c.wiped, c.full, c.failed, c.first, c.bytes, c.waste = false, false, 0, 0, 0, 0
+	c.wiped, c.full, c.first, c.last, c.bytes, c.waste = false, false, 0, 0, 0, 0
 }
 
 // Release forgets all changes and clears the memory that they were in, for the next request. Buffers of more than
@@ -293,6 +289,7 @@ func (c *Changes) DropIdle(base *Record) {
 		return
 	}
 	kept := 0
+	c.first, c.last = 0, 0
 	for i := range c.list {
 		ch := &c.list[i]
 		if ch.err == nil && !c.alters(ch, base) {
@@ -303,11 +300,14 @@ func (c *Changes) DropIdle(base *Record) {
 		if kept != i {
 			c.list[kept] = *ch
 		}
+		if ch.err != nil {
+			c.line(kept)
+		}
 		kept++
 	}
 	if kept < len(c.list) {
 		c.touch()
-		c.list, c.first = c.list[:kept], 0
+		c.list = c.list[:kept]
 		c.tabulate()
 	}
 }

@@ -175,7 +175,7 @@ func TestWriteThatFailsStaysWithItsKeyUntilItIsTakenBack(t *testing.T) {
 	}
 }
 
-func TestErrIsTheFirstFailureInTheOrderOfKeys(t *testing.T) {
+func TestErrIsTheFailureThatHasStoodTheLongest(t *testing.T) {
 	c := new(Changes)
 	errs := make([]error, 5)
 	for i := range errs {
@@ -191,8 +191,35 @@ func TestErrIsTheFirstFailureInTheOrderOfKeys(t *testing.T) {
 	if c.Err() != nil {
 		t.Errorf("all taken back: got %v, want nil", c.Err())
 	}
-	if err := c.Fail("good0", errs[0]); c.Err() != err {
-		t.Errorf("an earlier key fails later: got %v, want %v", c.Err(), err)
+	_, _, want := c.Fail("good3", errs[3]), c.Fail("good0", errs[0]), c.Fail("good1", errs[1])
+	_ = c.Delete(nil, "good3")
+	_ = Set(c, "good0", 0)
+	c.DropIdle(mustParse(t, `{"good0":0}`))
+	if c.Err() != want {
+		t.Errorf("the first two taken back: got %v, want %v", c.Err(), want)
+	}
+	_ = Set(c, "good1", 1)
+	if c.Err() != nil || c.first != 0 || c.last != 0 {
+		t.Errorf("all taken back again: got %v, listed from %d to %d, want nil and none", c.Err(), c.first, c.last)
+	}
+}
+
+// A request that has one key fail and be written again and again, before another that stays failed, looks at no other.
+func TestAFailureThatIsTakenBackMakesNobodyLookForTheNext(t *testing.T) {
+	c := new(Changes)
+	for i := range 1000 {
+		_ = Set(c, strconv.Itoa(i), i)
+	}
+	want := c.Fail("999", errKey)
+	for range 100 {
+		_ = c.Fail("0", ErrReserved)
+		if c.Err() != want {
+			t.Fatalf("got %v, want %v: it stands the longest", c.Err(), want)
+		}
+		_ = Set(c, "0", 0)
+	}
+	if c.first != 1000 || c.list[999].before != 0 || c.list[999].behind != 0 {
+		t.Errorf("listed as failed: got place %d, want 1000 alone", c.first)
 	}
 }
 

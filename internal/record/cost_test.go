@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/fibersess/sess/internal/jsontext"
 )
 
 // What reading and writing cost, by counting: names that were compared, records that were searched, objects and bytes.
@@ -218,6 +220,20 @@ func looks(r *Record, key string) (n int) {
 	}
 }
 
+// looksFor is looks where names are written with escapes.
+func looksFor(r *Record, key string) (n int) {
+	l := r.names.look(hash(r.names, key))
+	for {
+		at, ok := l.next()
+		if !ok {
+			return n
+		}
+		if n++; jsontext.Unquoted(r.name(r.member(at))) == key {
+			return n
+		}
+	}
+}
+
 func TestReadingOneOfManyKeysComparesAFew(t *testing.T) {
 	base := sized(t, 1000, 40_000)
 	worst, all := 0, 0
@@ -227,6 +243,16 @@ func TestReadingOneOfManyKeysComparesAFew(t *testing.T) {
 	}
 	if all > 2*base.count() || worst > 10 {
 		t.Errorf("got %d names compared for %d keys, and %d for one, want at most 2 each, and 10", all, base.count(), worst)
+	}
+	foreign := "{"
+	for i := range 1000 {
+		foreign += fmt.Sprintf(`"\u006b%d":1,`, i)
+	}
+	r := mustParse(t, strings.TrimSuffix(foreign, ",")+"}")
+	for i := range 1000 {
+		if n := looksFor(r, "k"+strconv.Itoa(i)); n > 10 {
+			t.Fatalf("a name with an escape: got %d names compared, want at most 10", n)
+		}
 	}
 	if n := looks(base, "none"); n > 10 {
 		t.Errorf("a key that is not there: got %d names compared, want at most 10", n)
