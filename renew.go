@@ -170,7 +170,8 @@ func (r *request) finish() error {
 	if expire.record == nil {
 		expire.record = r.arrived
 	}
-	var ended []ident.ID
+	var room [5]ident.ID
+	ended := room[:0]
 	defer func() { // At last, since a hook may panic.
 		for _, id := range ended {
 			r.tell(tally.Destroyed, r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
