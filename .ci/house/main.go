@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"internal/poll":      {"internal/ident", "internal/record"},
 	"internal/redis":     {"internal/ident", "internal/near", "internal/record"},
 	"internal/redistest": {},
+	"internal/ordertest": {"", "sesstest"},
 	"internal/users":     {"internal/ident", "internal/record"},
 	"": {
 		"internal/cookies", "internal/draft", "internal/group", "internal/guard", "internal/ident", "internal/journal",
