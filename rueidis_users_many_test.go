@@ -204,3 +204,41 @@ func TestBytesOfAUserOnRedis(t *testing.T) {
 	}
 	t.Logf("figure: %d bytes for the index of each of %d users with one session", (used()-before)/int64(n), n)
 }
+
+// BenchmarkAChangeAmongWatches is what one change costs, from its write until its watcher is told, where there are few
+// watches and where there are many: the same.
+func BenchmarkAChangeAmongWatches(b *testing.B) {
+	for _, n := range []int{100, 100_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			server := redistest.Start(b)
+			store, other := openRueidis(b, addresses(server.Addr)), openRueidis(b, addresses(server.Addr))
+			told := make(chan struct{}, 1)
+			var watched sess.ID
+			inParallel(64, n, func(i int) {
+				id, err := sess.ParseID("watched-among-many-" + strconv.Itoa(i))
+				seen := func(*sess.Record, error) {}
+				if i == n/2 {
+					watched = id
+					seen = func(*sess.Record, error) { told <- struct{}{} }
+				}
+				if err == nil {
+					_, err = store.Watch(b.Context(), id, seen)
+				}
+				if err != nil {
+					b.Error(err)
+				}
+			})
+			<-told
+			record, err := sess.ParseRecord(`{"n":1}`)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if err := other.Set(b.Context(), watched, record, time.Hour); err != nil {
+					b.Fatal(err)
+				}
+				<-told
+			}
+		})
+	}
+}

@@ -124,13 +124,13 @@ var orders = []order{
 		want: func(w *world) { w.answered("2", 200); w.holds("2", "ann"); w.sessions("ann", 1) },
 	},
 	{
-		name: "a password change that began before another's EndAll is refused", rule: "OwnMarkOnly",
-		from: "ann", requests: "endall, password(A)", steps: "2 call, 1, 2",
+		name: "a password reset that began before another's EndAll is refused", rule: "OwnMarkOnly",
+		from: "ann", requests: "endall, password", steps: "2 call, 1, 2",
 		want: func(w *world) { w.answered("2", 401); w.sessions("ann", 0) },
 	},
 	{
-		name: "a password change during which another EndAll is made is refused", rule: "OwnMarkOnly",
-		from: "ann", requests: "endall, password(A)", steps: "2 Mark, 1, 2",
+		name: "a password reset during which another EndAll is made is refused", rule: "OwnMarkOnly",
+		from: "ann", requests: "endall, password", steps: "2 Mark, 1, 2",
 		want: func(w *world) { w.answered("2", 401); w.sessions("ann", 0) },
 	},
 	{
