@@ -2,9 +2,10 @@
 # make fuzz     each fuzz target for FUZZTIME (default 20s)
 # make lint     go vet, gofmt, golangci-lint, and the check of who imports what and how long things are
 # make examples build every example
-# make modules  test the modules that applications import beside this one
+# make modules  test the modules that applications import beside this one, and the examples that are modules
 # make interop  the real Koa middleware and sess on one Redis (Node 18 or newer)
 # make browser  a real Chromium against the examples, with screenshots
+# make streams  WebSockets and body streams that end with their session
 # make reliability  several nodes on one Redis, and faults; see docs/reliability.md
 # make bench    see bench/README.md; make bench-quick runs everything there once (Node 20 or newer)
 # make factors BASE=DIR   the figures that count, of this checkout and of the one in DIR, measured in turns
@@ -17,8 +18,10 @@ GOLANGCI_VERSION := v2.6.2
 GOLANGCI := PATH="$$PATH:$$(go env GOPATH)/bin" golangci-lint run
 # Modules that applications import. Those of tests alone have targets of their own.
 PUBLIC := $(patsubst %/go.mod,%,$(wildcard fiberv3/go.mod otel/go.mod))
+# Examples with dependencies of their own, modules too.
+EXAMPLES := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod))
 
-.PHONY: all test deps node fuzz lint modules examples interop browser reliability bench bench-quick factors shared instructions figures
+.PHONY: all test deps node fuzz lint modules examples interop browser streams reliability bench bench-quick factors shared instructions figures
 
 all:
 	@bash .ci/run
@@ -41,10 +44,12 @@ lint:
 	go run ./.ci/house
 	@command -v golangci-lint >/dev/null || test -x "$$(go env GOPATH)/bin/golangci-lint" || go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	$(GOLANGCI) ./...
-	@for m in $(PUBLIC); do (echo "lint $$m" && cd $$m && go vet ./... && $(GOLANGCI) -c ../.golangci.yml ./...) || exit 1; done
+	@for m in $(PUBLIC) $(EXAMPLES); do (echo "lint $$m" && cd $$m && go vet ./... && $(GOLANGCI) -c $(CURDIR)/.golangci.yml ./...) || exit 1; done
 
 modules: deps
-	@for m in $(PUBLIC); do (echo "test $$m" && cd $$m && go test -race -shuffle=on -timeout 10m ./... && go mod tidy -diff) || exit 1; done
+	@sh .ci/install promtool
+	@for m in $(PUBLIC) $(EXAMPLES); do (echo "test $$m" && cd $$m && go test -race -shuffle=on -timeout 10m ./... && go mod tidy -diff) || exit 1; done
+	@for m in $(PUBLIC); do (cd $$m && go test -count=1 -run Alloc ./...) || exit 1; done # which the race detector would change
 
 examples:
 	go build -o /dev/null ./examples/...
@@ -55,6 +60,9 @@ interop: deps node
 browser: deps
 	@sh .ci/install chromium
 	cd browser && CI=1 go test -shuffle=on -timeout 10m ./... && go vet ./... && go mod tidy -diff
+
+streams: deps
+	cd streams && CI=1 go test -race -shuffle=on -timeout 10m ./... && go vet ./... && go mod tidy -diff
 
 reliability: deps
 	cd reliability && CI=1 go test -race -shuffle=on -timeout 15m ./...

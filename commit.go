@@ -9,6 +9,7 @@ import (
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/fibersess/sess/internal/users"
 )
 
@@ -298,17 +299,16 @@ func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) erro
 		r.m.users.Forget(ctx, r.id, before)
 	}
 	if merged {
-		r.count(countMerged)
+		r.count(tally.Merged)
 		emit(r.m.config.Hooks.Merged, Event{ID: ID(r.id)})
 	}
 	r.draft.Rebase(next)
+	count, hook := tally.Saved, r.m.config.Hooks.Saved
 	if before == nil {
-		r.count(countCreated)
-		emit(r.m.config.Hooks.Created, Event{ID: ID(r.id)})
-		return nil
+		count, hook = tally.Created, r.m.config.Hooks.Created
 	}
-	r.count(countSaved)
-	emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+	r.count(count)
+	emit(hook, Event{ID: ID(r.id)})
 	return nil
 }
 

@@ -89,8 +89,8 @@ type Config struct {
 	// nil. The request goes no further in any case. Default: returns err, which is answered with 503 or 500.
 	ErrorHandler func(ctx *fasthttp.RequestCtx, err error) error
 
-	// Next skips the middleware when it returns true. For Fiber only: Manager.Wrap refuses it. Default: nil.
-	Next func(c *fiber.Ctx) bool
+	// Next skips the middleware when it returns true. Default: nil.
+	Next func(ctx *fasthttp.RequestCtx) bool
 
 	// StoreTimeout bounds each phase at the store: the load, the whole commit, each Save, Take and Refresh.
 	// Default: time.Second.

@@ -1,4 +1,5 @@
-// Package sess keeps sessions for Fiber v2 and plain fasthttp. One line gives an application signed session cookies:
+// Package sess keeps sessions for Fiber v2 and plain fasthttp; [github.com/fibersess/sess/fiberv3] is the same for Fiber v3. One
+// line gives an application signed session cookies:
 //
 //	app := fiber.New()
 //	app.Use(sess.New())

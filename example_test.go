@@ -1,6 +1,8 @@
 package sess_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -381,4 +383,60 @@ func ExampleManager_SetKeys() {
 	// Output:
 	// 200 2 by the old key: 1
 	// 200 3 by the new key: 1
+}
+
+// served is what a router on fasthttp knows of a request: here, a proxy on this machine may say that the client came by https.
+type served struct{ ctx *fasthttp.RequestCtx }
+
+func (r served) Context() context.Context { return context.Background() }
+
+func (r served) Secure() bool {
+	return r.ctx.RemoteIP().IsLoopback() && string(r.ctx.Request.Header.Peek("X-Forwarded-Proto")) == "https"
+}
+
+// A router that is neither Fiber nor plain fasthttp: its handlers return errors, and it answers them.
+func ExampleManager_Run() {
+	m, err := sess.NewManager(sess.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	routes := map[string]func(ctx *fasthttp.RequestCtx) error{
+		"/count": func(ctx *fasthttp.RequestCtx) error {
+			n := 0
+			sess.Update(m.FromRequest(ctx), "n", func(old int, _ bool) int { n = old + 1; return n })
+			_, err := fmt.Fprint(ctx, n)
+			return err
+		},
+		"/reserved": func(ctx *fasthttp.RequestCtx) error {
+			sess.Set(m.FromRequest(ctx), "cookie", "a key that is reserved")
+			return m.FromRequest(ctx).Save()
+		},
+	}
+	serve := func(ctx *fasthttp.RequestCtx) {
+		err := m.Run(ctx, served{ctx}, func() error {
+			if handler, ok := routes[string(ctx.Path())]; ok {
+				return handler(ctx)
+			}
+			ctx.SetStatusCode(fasthttp.StatusNotFound)
+			return nil
+		})
+		if err != nil {
+			status := fasthttp.StatusInternalServerError
+			if e, ok := errors.AsType[*sess.Error](err); ok {
+				status = e.Status()
+			}
+			ctx.SetStatusCode(status)
+			ctx.SetBodyString(err.Error())
+		}
+	}
+
+	client := sesstest.NewClient(sesstest.Handler(serve))
+	fmt.Println(text(client.Get("/count")))
+	fmt.Println(text(client.Get("/count")))
+	fmt.Println(text(client.Get("/reserved")))
+	// Output:
+	// 200 1
+	// 200 2
+	// 500 Internal Server Error
 }

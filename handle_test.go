@@ -320,8 +320,11 @@ func TestABodyStreamReadsAndThenReachesNobody(t *testing.T) {
 // contexts are in use by others. Every session is tagged with its user, and so is what an offender writes.
 func TestNoRequestCrossesIntoAnother(t *testing.T) {
 	requests := 1_000_000
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		requests = 100_000
+	case raceDetector: // The gate runs the million without it.
+		requests = 250_000
 	}
 	const workers, users = 4, 32
 	type offence struct {

@@ -3,7 +3,10 @@ package sess
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
+
+	"github.com/fibersess/sess/internal/tally"
 )
 
 // Hooks are functions that hear what happens to sessions, for logs, metrics and alarms. A nil function costs nothing.
@@ -15,7 +18,7 @@ type Hooks struct {
 	Saved       func(Event) // A record was changed or, when rolling, renewed.
 	Merged      func(Event) // A save met a change made meanwhile and kept both. Followed by Saved.
 	Dropped     func(Event) // A change was not stored; Event.Reason says why. The response stays as it was.
-	Destroyed   func(Event) // A record was removed by Destroy.
+	Destroyed   func(Event) // A session was ended, by Destroy, by Manager.End, or by End, EndAll or EndOthers of a User.
 	Regenerated func(Event) // A session moved from the id Event.Old to Event.ID.
 	Displaced   func(Event) // A session was ended because its user has more than Config.MaxPerUser.
 	Rejected    func(Event) // What the request presented gave no session; Event.Reason says why.
@@ -59,7 +62,7 @@ func emit(hook func(Event), e Event) {
 }
 
 func (m *Manager) drop(stripe uint32, e Event) {
-	m.tally.Add(stripe, countDropped)
+	m.tally.Add(stripe, tally.Dropped)
 	emit(m.config.Hooks.Dropped, e)
 }
 
@@ -111,7 +114,7 @@ func (t *timedStore) time(op string, since time.Time, err *error) {
 	t.heard(op, time.Since(since), told)
 }
 
-// Stats are a manager's counts since it was made.
+// Stats are a manager's counts since it was made; all but Lives only grow.
 type Stats struct {
 	Loaded        uint64 // Records found for a request.
 	Created       uint64 // Records stored under a new id, renewals included.
@@ -119,50 +122,25 @@ type Stats struct {
 	Touched       uint64 // Records whose end was moved and nothing else.
 	Merged        uint64 // Saves that met a change made meanwhile and kept both.
 	Dropped       uint64 // Changes that were not stored, see Hooks.Dropped.
-	Destroyed     uint64 // Records removed by Destroy.
+	Destroyed     uint64 // Sessions ended by Destroy, Manager.End and the methods of User, displaced ones included.
+	Displaced     uint64 // Sessions ended because their user has more than Config.MaxPerUser.
 	Regenerated   uint64 // Sessions that moved to a new id.
-	Rejected      uint64 // What requests presented and gave no session, bad signatures included.
+	Rejected      uint64 // What requests presented and gave no session, for any reason: the next three, and others.
 	BadSignatures uint64 // Rejected for want of a good signature.
+	Unknown       uint64 // Rejected because the store holds nothing under the id.
+	Corrupt       uint64 // Rejected because what the store holds is not a record.
 	Expired       uint64 // Records met after their own end.
 	StoreErrors   uint64 // Failed store operations, conflicts included.
 	Conflicts     uint64 // Saves given up because the session kept changing until the deadline.
+	Lives         int    // Lives that are open.
 }
 
-// counter is one field of Stats, by its place in a [tally.Tally].
-type counter = int
+// All yields the name of each field and its number.
+func (s Stats) All() iter.Seq2[string, int64] { return tally.Each(s) }
 
-const (
-	countLoaded counter = iota
-	countCreated
-	countSaved
-	countTouched
-	countMerged
-	countDropped
-	countDestroyed
-	countRegenerated
-	countRejected
-	countExpired
-	countStoreErrors
-	countSignatures
-	countConflicts
-)
-
-// Stats returns the counts of this moment. It may be called at any time.
+// Stats returns the counts of this moment. It may be called at any time. It costs some hundred loads and a lock for Lives.
 func (m *Manager) Stats() Stats {
-	t := &m.tally
-	return Stats{
-		Loaded:        t.Sum(countLoaded),
-		Created:       t.Sum(countCreated),
-		Saved:         t.Sum(countSaved),
-		Touched:       t.Sum(countTouched),
-		Merged:        t.Sum(countMerged),
-		Dropped:       t.Sum(countDropped),
-		Destroyed:     t.Sum(countDestroyed),
-		Regenerated:   t.Sum(countRegenerated),
-		Rejected:      t.Sum(countRejected),
-		Expired:       t.Sum(countExpired),
-		StoreErrors:   t.Sum(countStoreErrors),
-		BadSignatures: t.Sum(countSignatures),
-		Conflicts:     t.Sum(countConflicts),
-	}
+	m.lives.mu.Lock()
+	defer m.lives.mu.Unlock()
+	return Stats(m.tally.Stats(len(m.lives.all)))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/fibersess/sess/internal/group"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/tally"
 )
 
 // present finds the ids that the request carries with a valid signature.
@@ -143,7 +144,7 @@ func (r *request) take(found *record.Record) (done bool) {
 		r.refuse(ReasonCorrupt, record.ErrCorrupt)
 		return false
 	case draft.Over(found, r.at, r.m.config.Lifetime):
-		r.count(countExpired)
+		r.count(tally.Expired)
 		emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.presented())})
 		return false
 	case !found.Live():
@@ -154,7 +155,7 @@ func (r *request) take(found *record.Record) (done bool) {
 		r.refuse(ReasonUnknown, nil)
 		return false
 	}
-	r.count(countLoaded)
+	r.count(tally.Loaded)
 	r.id, r.created = *r.presented(), found.CreatedMS()
 	r.draft.Rebase(found)
 	if r.arrived == nil {

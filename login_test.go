@@ -192,8 +192,12 @@ func TestTwoUsersWithOneOldIDHaveASessionEach(t *testing.T) {
 func TestEndAllEndsEverySessionOfTheUserAndNoOther(t *testing.T) {
 	onEveryStore(t, sess.Config{}, nil, func(t *testing.T, here, there *portal) {
 		one, two, bob := here.loggedIn("ann"), there.loggedIn("ann"), here.loggedIn("bob")
+		before := here.m.Stats().Destroyed
 		if n, err := here.m.User("ann").EndAll(t.Context()); n != 2 || err != nil {
 			t.Errorf("EndAll: got %d and the error %v, want 2 and none", n, err)
+		}
+		if n := here.m.Stats().Destroyed - before; n != 2 {
+			t.Errorf("sessions counted as destroyed: got %d, want 2", n)
 		}
 		here.wantUser("ann's first session", one, "")
 		here.wantUser("ann's second session", &client{here.app.Handler(), two.jar}, "")
@@ -244,6 +248,9 @@ func TestEndEndsTheSessionOfAHandleWithinTheUsersOwn(t *testing.T) {
 		}
 		here.wantUser("the session of the handle", &client{here.app.Handler(), two.jar}, "")
 		here.wantUser("the other one", one, "ann")
+		if n := here.m.Stats().Destroyed; n != 1 {
+			t.Errorf("sessions counted as destroyed: got %d, want 1", n)
+		}
 	})
 }
 
@@ -262,7 +269,8 @@ func TestManagerEndEndsASessionBehindRenewals(t *testing.T) {
 		if err := there.m.End(t.Context(), old); err != nil {
 			t.Errorf("End: got the error %v, want none", err)
 		}
-		here.wantUser("after End with the old id", c, "")
+		there.wantUser("after End with the old id, on the same node", &client{there.app.Handler(), c.jar}, "")
+		eventually(t, "the other node has heard of it", func() bool { return c.get("/who").body == "" })
 		here.wantSessions("after End", "ann", 0)
 	})
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/memory"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/tally"
 )
 
 // MemoryStore keeps sessions in the memory of this process: they end with it, and other processes do not see them. It
@@ -148,6 +150,20 @@ func (s *MemoryStore) Mark(ctx context.Context, user string, a LoginAttempt) (Us
 
 // Local says that no method waits for I/O.
 func (*MemoryStore) Local() {}
+
+// MemoryStats are what a [MemoryStore] holds, and has done since it was made.
+type MemoryStats struct {
+	Evicted uint64 // Sessions evicted before their end to make room. Only grows.
+
+	Sessions    int // Sessions that the store holds, see Len.
+	MaxSessions int // As configured.
+}
+
+// All yields the name of each field and its number.
+func (s MemoryStats) All() iter.Seq2[string, int64] { return tally.Each(s) }
+
+// Stats returns the numbers of this moment. It takes the lock of each shard, one after another, for a moment.
+func (s *MemoryStore) Stats() MemoryStats { return MemoryStats(s.store.Stats()) }
 
 // Len returns how many sessions the store holds, expired ones that were not yet cleaned up included.
 func (s *MemoryStore) Len() int { return s.store.Len() }

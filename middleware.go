@@ -89,6 +89,9 @@ func NewManager(config Config) (*Manager, error) {
 	return m, nil
 }
 
+// Name returns what carries the sessions of m: the name of the cookie, or that of the header in lower case.
+func (m *Manager) Name() string { return strings.TrimPrefix(m.carrier, ":") }
+
 // Request says what only the framework knows of a request. Both methods are called on the request's goroutine, and not
 // after next has returned.
 type Request interface {
@@ -101,10 +104,11 @@ type Request interface {
 
 // Run is the whole of a request, for any framework on fasthttp: it loads the session that ctx presents, runs next, saves
 // the session, and puts the cookie into the response of ctx. in is nil where fasthttp knows all. The error is next's, or
-// what Config.ErrorHandler made of the session layer's own, an [*Error]: answer it with its status and no more.
+// what Config.ErrorHandler made of the session layer's own, an [*Error]: answer it with its Status and no more.
 //
-// Where the middleware has nothing to do it runs next and nothing else: outside of Cookie.Path, and where it already runs
-// in this request (registered twice, a mounted app, a restarted routing), or another Manager of the same cookie name does.
+// Where the middleware has nothing to do it runs next and nothing else: where Config.Next says so, outside of Cookie.Path, and
+// where it already runs in this request (registered twice, a mounted app, a restarted routing), or another Manager of the
+// same cookie name does.
 func (m *Manager) Run(ctx *fasthttp.RequestCtx, in Request, next func() error) error {
 	r := m.enter(ctx, in)
 	if r == nil {
@@ -151,10 +155,6 @@ func (r *request) vacant() bool {
 
 // Handle is the middleware for Fiber: app.Use(m.Handle).
 func (m *Manager) Handle(c *fiber.Ctx) error {
-	if m.config.Next != nil && m.config.Next(c) {
-		m.pass(c.Context())
-		return c.Next()
-	}
 	return m.Run(c.Context(), (*fiberRequest)(c), c.Next)
 }
 
@@ -169,12 +169,8 @@ func (f *fiberRequest) Secure() bool {
 	return c.App().Config().EnableTrustedProxyCheck && c.IsProxyTrusted() && c.Protocol() == "https"
 }
 
-// Wrap is the middleware for plain fasthttp. It panics if Config.Next is set, which wants a Fiber context: choose the
-// handler before Wrap instead. An error that Config.ErrorHandler leaves is answered with its status and no more.
+// Wrap is the middleware for plain fasthttp. An error that Config.ErrorHandler leaves is answered with its status and no more.
 func (m *Manager) Wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler {
-	if m.config.Next != nil {
-		panic("sess: Wrap: Config.Next is set, and wants a Fiber context; choose the handler before Wrap")
-	}
 	return func(ctx *fasthttp.RequestCtx) {
 		err := m.Run(ctx, nil, func() error {
 			next(ctx)
@@ -235,12 +231,15 @@ func (m *Manager) FromRequest(ctx *fasthttp.RequestCtx) Session {
 // server of the store, and answers 503 if it cannot. If the session has ended its handler sees none.
 //
 //	app.Get("/admin", sess.Strict, admin)
-func Strict(c *fiber.Ctx) error {
-	s := From(c)
+func Strict(c *fiber.Ctx) error { return RunStrict(c.Context(), c.Next) }
+
+// RunStrict is [Strict] for any framework on fasthttp: it runs next if the session could be read.
+func RunStrict(ctx *fasthttp.RequestCtx, next func() error) error {
+	s := FromRequest(ctx)
 	if err := s.Refresh(); err != nil && s.t != nil && !errors.Is(err, ErrEnded) {
-		return s.t.r.m.fail(c.Context(), err)
+		return s.t.r.m.fail(ctx, err)
 	}
-	return c.Next()
+	return next()
 }
 
 // AddFlash leaves a message in the session for a page that is shown later, for one behind a redirect: [Flashes] returns it
@@ -278,7 +277,8 @@ type frameKey struct{}
 
 // enter binds a pooled request to ctx. It returns nil where the middleware has nothing to do.
 func (m *Manager) enter(ctx *fasthttp.RequestCtx, in Request) *request {
-	if path := m.config.Cookie.Path; path != "/" && !cookies.PathMatch(path, ctx.Request.URI().PathOriginal()) {
+	skip, path := m.config.Next, m.config.Cookie.Path
+	if skip != nil && skip(ctx) || path != "/" && !cookies.PathMatch(path, ctx.Request.URI().PathOriginal()) {
 		m.pass(ctx)
 		return nil
 	}

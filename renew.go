@@ -11,6 +11,7 @@ import (
 	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/fibersess/sess/internal/users"
 )
 
@@ -42,8 +43,8 @@ func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) err
 		return err
 	}
 	r.draft.Rebase(made.Record)
-	r.count(countCreated)
-	r.count(countRegenerated)
+	r.count(tally.Created)
+	r.count(tally.Regenerated)
 	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(r.leaving)})
 	return nil
 }
@@ -103,7 +104,7 @@ func (r *request) prolong(h *record.Header, span draft.Span) {
 		_ = r.die(ReasonRenewed)
 	default:
 		r.draft.Rebase(winner)
-		r.count(countTouched)
+		r.count(tally.Touched)
 		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 		r.owe(draft.Rest(time.Now(), winner).Ends, false)
 	}
@@ -154,7 +155,7 @@ func (r *request) expire() (finish bool) {
 		r.ownCookie, r.forced = false, false
 		return false
 	}
-	r.count(countExpired)
+	r.count(tally.Expired)
 	emit(r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
 	r.destroy()
 	return true
@@ -175,7 +176,7 @@ func (r *request) finish() error {
 			return r.storeError("destroy", id, err)
 		}
 		if d.Ended {
-			r.count(countDestroyed)
+			r.count(tally.Destroyed)
 			emit(r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
 		}
 		if d.ByLogin { // The client may hold that login's cookie by now.
@@ -304,7 +305,7 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 		return errIDTaken
 	}
 	for _, id := range made.Trimmed {
-		r.count(countDestroyed)
+		r.count(tally.Displaced)
 		emit(r.m.config.Hooks.Displaced, Event{ID: ID(id)})
 	}
 	if err != nil {
@@ -313,16 +314,16 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 	r.id, r.created, r.ended = made.ID, made.Record.CreatedMS(), false
 	r.draft.Rebase(made.Record)
 	if made.Joined {
-		r.count(countSaved)
+		r.count(tally.Saved)
 		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
 		return nil
 	}
-	r.count(countCreated)
+	r.count(tally.Created)
 	if made.Old.IsZero() {
 		emit(r.m.config.Hooks.Created, Event{ID: ID(r.id)})
 		return nil
 	}
-	r.count(countRegenerated)
+	r.count(tally.Regenerated)
 	emit(r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/fibersess/sess/internal/sign"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/valyala/fasthttp"
 )
 
@@ -319,13 +320,19 @@ func (r *request) release() {
 	}
 }
 
-func (r *request) count(c counter) { r.m.tally.Add(r.stripe, c) }
+func (r *request) count(c int) { r.m.tally.Add(r.stripe, c) }
 
 // reject tells that what was presented gave no session.
 func (r *request) reject(e Event) {
-	r.count(countRejected)
-	if e.Reason == ReasonSignature {
-		r.count(countSignatures)
+	switch e.Reason {
+	case ReasonSignature:
+		r.count(tally.BadSignatures)
+	case ReasonUnknown:
+		r.count(tally.Unknown)
+	case ReasonCorrupt:
+		r.count(tally.Corrupt)
+	default:
+		r.count(tally.Refused)
 	}
 	emit(r.m.config.Hooks.Rejected, e)
 }
@@ -338,13 +345,18 @@ func (r *request) refuse(reason Reason, err error) {
 // drop tells that a change was not stored.
 func (r *request) drop(e Event) { r.m.drop(r.stripe, e) }
 
-// storeError tells of a failing store and returns what the request is failed with.
 func (r *request) storeError(op string, id ident.ID, err error) error {
-	r.count(countStoreErrors)
+	return r.m.storeError(r.stripe, op, id, err)
+}
+
+// storeError tells of a failing store and returns what the caller is failed with.
+func (m *Manager) storeError(stripe uint32, op string, id ident.ID, err error) error {
+	count := tally.Failed
 	if errors.Is(err, ErrConflict) {
-		r.count(countConflicts)
+		count = tally.Conflicts
 	}
-	r.m.journal.Failing("the store failed", op, err)
-	emit(r.m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})
+	m.tally.Add(stripe, count)
+	m.journal.Failing("the store failed", op, err)
+	emit(m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})
 	return &Error{Op: op, Err: err}
 }

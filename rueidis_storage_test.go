@@ -2,6 +2,7 @@ package sess_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -14,7 +15,7 @@ import (
 
 func TestRueidisStorageKeepsThePromisesOfAFiberStorage(t *testing.T) {
 	store := openRueidis(t, addresses(redistest.Start(t).Addr))
-	testFiberStorage(t, store.Storage)
+	testFiberStorage(t, func(prefix string) fiber.Storage { return store.Storage(prefix) })
 }
 
 func TestRueidisStorageKeepsItsPromisesOnACluster(t *testing.T) {
@@ -22,7 +23,34 @@ func TestRueidisStorageKeepsItsPromisesOnACluster(t *testing.T) {
 		t.Skip("a cluster takes seconds to form")
 	}
 	store := openRueidis(t, addresses(redistest.StartCluster(t, 3, 1).Addrs()...))
-	testFiberStorage(t, store.Storage)
+	testFiberStorage(t, func(prefix string) fiber.Storage { return store.Storage(prefix) })
+}
+
+func TestRueidisStorageObeysTheContextOfFiberV3(t *testing.T) {
+	storage := openRueidis(t, addresses(redistest.Start(t).Addr)).Storage("ours:")
+	if err := storage.SetWithContext(t.Context(), "key", []byte("value"), time.Minute); err != nil {
+		t.Fatalf("SetWithContext: got the error %v, want nil", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := storage.GetWithContext(ended, "key")
+	for name, err := range map[string]error{
+		"GetWithContext": err, "SetWithContext": storage.SetWithContext(ended, "key", []byte("other"), 0),
+		"DeleteWithContext": storage.DeleteWithContext(ended, "key"), "ResetWithContext": storage.ResetWithContext(ended),
+	} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s under an ended context: got the error %v, want context.Canceled", name, err)
+		}
+	}
+	if got, err := storage.GetWithContext(t.Context(), "key"); err != nil || string(got) != "value" {
+		t.Errorf("GetWithContext behind them: got %q and the error %v, want value", got, err)
+	}
+	if err := storage.ResetWithContext(t.Context()); err != nil {
+		t.Errorf("ResetWithContext: got the error %v, want nil", err)
+	}
+	if got, err := storage.GetWithContext(t.Context(), "key"); err != nil || got != nil {
+		t.Errorf("GetWithContext behind a reset: got %q and the error %v, want nil", got, err)
+	}
 }
 
 // testFiberStorage holds what open returns, each time under a prefix of its own, to what Fiber's middleware relies on.

@@ -2,12 +2,14 @@ package sess
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"time"
 
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/fibersess/sess/internal/redis"
+	"github.com/fibersess/sess/internal/tally"
 	"github.com/gofiber/fiber/v2"
 	"github.com/redis/rueidis"
 )
@@ -178,13 +180,22 @@ func (s *RueidisStore) Mark(ctx context.Context, user string, a LoginAttempt) (U
 // for as long as a dead connection takes to be noticed. What is called later returns [ErrClosed].
 func (s *RueidisStore) Close() error { return s.store.Close() }
 
-// Storage returns a fiber.Storage on the connections of s, for Fiber's own middleware: csrf, limiter, cache,
+// Storage returns a fiber.Storage on the connections of s, for Fiber's own middleware, v2 or v3: csrf, limiter, cache,
 // idempotency. Every key gets the prefix, which keeps these apart from each other and from the sessions; it panics if
 // the prefix is empty, or if it begins with that of the sessions or the other way round.
 //
-// Each call has a second. Close does nothing, since the connections are the store's; Reset removes what is under the
+// Each call has a second, or what ctx says. Close does nothing, since the connections are the store's; Reset removes what is under the
 // prefix and nothing else, in steps, so what is set meanwhile may stay.
-func (s *RueidisStore) Storage(prefix string) fiber.Storage { return s.store.Storage(prefix) }
+func (s *RueidisStore) Storage(prefix string) RueidisStorage { return s.store.Storage(prefix) }
+
+// RueidisStorage is the fiber.Storage of Fiber v2 and that of Fiber v3, which adds the methods that take a context.
+type RueidisStorage interface {
+	fiber.Storage
+	GetWithContext(ctx context.Context, key string) ([]byte, error)
+	SetWithContext(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	DeleteWithContext(ctx context.Context, key string) error
+	ResetWithContext(ctx context.Context) error
+}
 
 // Stats returns what the store has done since it was opened, and what it holds.
 func (s *RueidisStore) Stats() RueidisStats { return RueidisStats(s.store.Counters()) }
@@ -206,6 +217,9 @@ type RueidisStats struct {
 	Bytes     int64 // their size
 	InFlight  int   // commands under way
 }
+
+// All yields the name of each field and its number; true is 1.
+func (s RueidisStats) All() iter.Seq2[string, int64] { return tally.Each(s) }
 
 // RedisError is an error that a Redis server replied.
 type RedisError struct {

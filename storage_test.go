@@ -98,6 +98,45 @@ func TestStorageStoreLeavesAHangingDriverWhenTheContextEnds(t *testing.T) {
 	})
 }
 
+// A driver for Fiber v3 has methods that take a context; those without one must not be called then.
+func TestStorageStoreGivesADriverForFiberV3TheDeadline(t *testing.T) {
+	deadline := time.Now().Add(time.Minute)
+	ctx, cancel := context.WithDeadline(t.Context(), deadline)
+	defer cancel()
+	driver := &deadlineStorage{mapStorage: mapStorage{before: func(string) { panic("a call without a context") }}}
+	store := sess.NewStorageStore(driver, "")
+	for name, call := range storeCalls(store, storedID(t), storedRecord(t)) {
+		driver.got = time.Time{}
+		if err := call(ctx); err != nil && !errors.Is(err, sess.ErrNotFound) {
+			t.Errorf("%s: got the error %v, want none", name, err)
+		}
+		if !driver.got.Equal(deadline) {
+			t.Errorf("%s: got the deadline %v at the driver, want the caller's, %v", name, driver.got, deadline)
+		}
+	}
+}
+
+// deadlineStorage is an empty driver for Fiber v3 that notes the deadline of a call.
+type deadlineStorage struct {
+	mapStorage
+	got time.Time
+}
+
+func (d *deadlineStorage) GetWithContext(ctx context.Context, _ string) ([]byte, error) {
+	d.got, _ = ctx.Deadline()
+	return nil, nil
+}
+
+func (d *deadlineStorage) SetWithContext(ctx context.Context, _ string, _ []byte, _ time.Duration) error {
+	d.got, _ = ctx.Deadline()
+	return nil
+}
+
+func (d *deadlineStorage) DeleteWithContext(ctx context.Context, _ string) error {
+	d.got, _ = ctx.Deadline()
+	return nil
+}
+
 func TestStorageStoreBoundsTheCallsInTheDriver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const bound, callers = 256, 1000

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/status"
 	"github.com/gofiber/fiber/v2"
 )
 
@@ -220,11 +221,14 @@ type Error struct {
 	Err error  // what went wrong
 }
 
-func (e *Error) Error() string { return http.StatusText(e.status()) }
+func (e *Error) Error() string { return http.StatusText(e.Status()) }
 
-// Unwrap gives the cause, and the fiber.Error that makes Fiber answer with the status.
+// As gives errors.As the fiber.Error of the status, that of Fiber v2 and that of Fiber v3.
+func (e *Error) As(target any) bool { return status.As(target, e.Status()) }
+
+// Unwrap gives the cause, and the fiber.Error of Fiber v2 that has the status.
 func (e *Error) Unwrap() []error {
-	switch e.status() {
+	switch e.Status() {
 	case http.StatusServiceUnavailable:
 		return []error{fiber.ErrServiceUnavailable, e.Err}
 	case http.StatusUnauthorized:
@@ -249,8 +253,9 @@ func (e *Error) Format(f fmt.State, verb rune) {
 // LogValue is what went wrong, for log/slog.
 func (e *Error) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%+v", e)) }
 
-// status tells the store's failures, which pass, from the program's, which do not, and from an end that is nobody's fault.
-func (e *Error) status() int {
+// Status returns the HTTP status. It tells the store's failures, which pass, from the program's, which do not, and from an end
+// that is nobody's fault.
+func (e *Error) Status() int {
 	if errors.Is(e.Err, ErrEnded) || errors.Is(e.Err, ErrLoginRefused) {
 		return http.StatusUnauthorized
 	}
@@ -266,7 +271,7 @@ func (e *Error) status() int {
 }
 
 // ofStore reports whether the store failed, and not the application.
-func (e *Error) ofStore() bool { return e.status() == http.StatusServiceUnavailable }
+func (e *Error) ofStore() bool { return e.Status() == http.StatusServiceUnavailable }
 
 // wrap makes err what a Session returns.
 func wrap(op string, err error) error {

@@ -13,6 +13,8 @@ import (
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/jsontext"
 	"github.com/fibersess/sess/internal/record"
+	"github.com/fibersess/sess/internal/tally"
+	"github.com/fibersess/sess/internal/users"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
@@ -72,7 +74,11 @@ func (u User) End(ctx context.Context, handle string) error {
 	if err := u.usable(); err != nil {
 		return err
 	}
-	return u.failed(u.m.users.EndEntry(ctx, u.name, func(id *ident.ID) bool { return handleOf(id) == handle }))
+	id, err := u.m.users.EndEntry(ctx, u.name, func(id *ident.ID) bool { return handleOf(id) == handle })
+	if !id.IsZero() {
+		u.m.ended(id)
+	}
+	return u.failed(err)
 }
 
 // EndAll ends all sessions of the user, and returns how many. When it has returned without an error, no session of the user
@@ -90,7 +96,7 @@ func (u User) EndAll(ctx context.Context, s ...Session) (n int, err error) {
 	}
 	if len(s) == 0 {
 		swept, err := u.m.users.EndAll(ctx, u.name, ident.ID{}, record.LoginAttempt{Began: time.Now()})
-		return len(swept.Ended), u.failed(err)
+		return u.swept(swept, err)
 	}
 	if len(s) > 1 {
 		return 0, &Error{Op: "users", Err: &ownError{errors.New("sess: User.EndAll: several sessions; want at most one")}}
@@ -100,9 +106,10 @@ func (u User) EndAll(ctx context.Context, s ...Session) (n int, err error) {
 		return 0, err
 	}
 	swept, err := u.m.users.EndAll(ctx, u.name, ident.ID{}, a)
+	n, err = u.swept(swept, err)
 	r := s[0].look()
 	if r == nil {
-		return len(swept.Ended), s[0].released("users")
+		return n, s[0].released("users")
 	}
 	defer r.guard.Unlock()
 	auth := r.authenticate()
@@ -113,7 +120,7 @@ func (u User) EndAll(ctx context.Context, s ...Session) (n int, err error) {
 	for id := range swept.Ended {
 		auth.swept[id] = true
 	}
-	return len(swept.Ended), u.failed(err)
+	return n, err
 }
 
 // EndOthers ends all sessions of the user but s, which must be one of them, and returns how many. What s is renewed into
@@ -136,8 +143,7 @@ func (u User) EndOthers(ctx context.Context, s Session) (n int, err error) {
 	if !stored || user != u.name {
 		return 0, &Error{Op: "users", Err: &ownError{errors.New("sess: User.EndOthers: the session is not a stored one of this user; want one that is")}}
 	}
-	swept, err := u.m.users.EndAll(ctx, u.name, spare, a)
-	return len(swept.Ended), u.failed(err)
+	return u.swept(u.m.users.EndAll(ctx, u.name, spare, a))
 }
 
 // attempt is what the marks go by, for the request of s.
@@ -174,14 +180,26 @@ func (u User) usable() error {
 	return nil
 }
 
+// swept tells of the sessions that were ended, and returns how many.
+func (u User) swept(all users.Swept, err error) (n int, failed error) {
+	for id := range all.Ended {
+		u.m.ended(id)
+	}
+	return len(all.Ended), u.failed(err)
+}
+
 // failed turns an error of the store into the caller's.
 func (u User) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	u.m.journal.Failing("the store failed", "users", err)
-	emit(u.m.config.Hooks.StoreError, Event{Err: err})
-	return &Error{Op: "users", Err: err}
+	return u.m.storeError(0, "users", ident.ID{}, err)
+}
+
+// ended tells that a session was ended from outside of its requests.
+func (m *Manager) ended(id ident.ID) {
+	m.tally.Add(0, tally.Destroyed)
+	emit(m.config.Hooks.Destroyed, Event{ID: ID(id)})
 }
 
 // End ends the session of an id, also behind renewals. It is no error if there is none.
@@ -190,13 +208,10 @@ func (m *Manager) End(ctx context.Context, id ID) error {
 	defer cancel()
 	d, err := m.users.Destroy(ctx, ident.ID(id), nil)
 	if err != nil {
-		m.journal.Failing("the store failed", "destroy", err)
-		emit(m.config.Hooks.StoreError, Event{ID: id, Err: err})
-		return &Error{Op: "destroy", Err: err}
+		return m.storeError(0, "destroy", ident.ID(id), err)
 	}
 	if d.Ended {
-		m.tally.Add(0, countDestroyed)
-		emit(m.config.Hooks.Destroyed, Event{ID: id})
+		m.ended(ident.ID(id))
 	}
 	return nil
 }
@@ -315,14 +330,12 @@ func (s Session) All() iter.Seq2[string, string] {
 //	app.Post("/password", sess.RequireLogin(10*time.Minute), changePassword)
 func RequireLogin(within time.Duration) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		s := From(c)
-		if err := s.Refresh(); err != nil && s.t != nil && !errors.Is(err, ErrEnded) {
-			return s.t.r.m.fail(c.Context(), err)
-		}
-		if status := s.loginStatus(within); status != http.StatusOK {
-			return fiber.NewError(status)
-		}
-		return c.Next()
+		return RunStrict(c.Context(), func() error {
+			if status := From(c).LoginStatus(within); status != http.StatusOK {
+				return fiber.NewError(status)
+			}
+			return c.Next()
+		})
 	}
 }
 
@@ -332,7 +345,7 @@ func (m *Manager) RequireLogin(within time.Duration, next fasthttp.RequestHandle
 		s := m.FromRequest(ctx)
 		status := http.StatusServiceUnavailable
 		if err := s.Refresh(); err == nil || errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) {
-			status = s.loginStatus(within)
+			status = s.LoginStatus(within)
 		}
 		if status == http.StatusOK {
 			next(ctx)
@@ -343,8 +356,10 @@ func (m *Manager) RequireLogin(within time.Duration, next fasthttp.RequestHandle
 	}
 }
 
-// loginStatus is the status of a request that needs a login of the given age or less. That of this request is new.
-func (s Session) loginStatus(within time.Duration) int {
+// LoginStatus returns the HTTP status for a request that needs a login of the age within or less: 200, 401 if nobody is
+// logged in, or 403 if the login is older; 0 admits every login, and one of this request is new. It goes by the session as the
+// request has it.
+func (s Session) LoginStatus(within time.Duration) int {
 	r := s.look()
 	if r == nil {
 		return http.StatusUnauthorized

@@ -2,7 +2,10 @@ module github.com/fibersess/sess/bench
 
 go 1.26.0
 
-replace github.com/fibersess/sess => ../
+replace (
+	github.com/fibersess/sess => ../
+	github.com/fibersess/sess/fiberv3 => ../fiberv3
+)
 
 require (
 	github.com/alexedwards/scs/redisstore v0.0.0-20251002162104-209de6e426de
@@ -10,6 +13,7 @@ require (
 	github.com/boj/redistore v1.4.1
 	github.com/fasthttp/session/v2 v2.5.9
 	github.com/fibersess/sess v0.0.0-00010101000000-000000000000
+	github.com/fibersess/sess/fiberv3 v0.0.0-00010101000000-000000000000
 	github.com/gofiber/fiber/v2 v2.52.15
 	github.com/gofiber/fiber/v3 v3.1.0
 	github.com/gofiber/storage/redis/v3 v3.4.3

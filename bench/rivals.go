@@ -29,14 +29,16 @@ func (r *results) cheaperRows() []cheaper {
 	return rows
 }
 
-// ourCounterpart is sess with the kind of store that rival has.
+// ourCounterpart is sess with the kind of store that rival has, and under the same framework where that was measured.
 func (r *results) ourCounterpart(rival described) (described, bool) {
 	if rival.ours() || rival.ID == rival.Bare {
 		return described{}, false
 	}
-	for _, c := range r.Contestants {
-		if c.ours() && c.Redis == rival.Redis {
-			return c, true
+	for _, sameBare := range []bool{true, false} {
+		for _, c := range r.Contestants {
+			if c.ours() && c.Redis == rival.Redis && (c.Bare == rival.Bare || !sameBare) {
+				return c, true
+			}
 		}
 	}
 	return described{}, false

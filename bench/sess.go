@@ -9,7 +9,9 @@ import (
 	"github.com/redis/rueidis"
 )
 
-func sessContestants() []contestant { return []contestant{sessMemory, sessRedis} }
+func sessContestants() []contestant {
+	return append([]contestant{sessMemory, sessRedis}, sessFiber3...)
+}
 
 var sessMemory = contestant{
 	id: "sess-memory", name: "sess, memory", bare: "fiber",

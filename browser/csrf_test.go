@@ -144,6 +144,31 @@ func TestOverPlainHTTPTheOriginDecides(t *testing.T) {
 	b.want(t, "form", "/pay", 1, "")
 }
 
+// Over plain HTTP a page whose policy is no-referrer, which is the default of Fiber's helmet, sends its forms with
+// Origin: null. With TLS, Sec-Fetch-Site decides.
+func TestAFormOfAPageWithoutReferrerIsRefusedOverPlainHTTPAlone(t *testing.T) {
+	for name, overTLS := range map[string]bool{"http": false, "https": true} {
+		app := newApp()
+		app.Use(func(c *fiber.Ctx) error {
+			c.Set(fiber.HeaderReferrerPolicy, "no-referrer")
+			return c.Next()
+		}, csrf.New())
+		app.Get("/", func(c *fiber.Ctx) error {
+			c.Type("html", "utf-8")
+			return c.SendString(`<!doctype html><link rel="icon" href="data:,"><form method="post" action="/pay"><button>Pay</button></form>`)
+		})
+		app.Post("/pay", func(c *fiber.Ctx) error { return page(c, "paid") })
+		w := newWindow(t)
+		w.open(fmt.Sprintf("%s://shop.test:%d/", name, serve(t, app, overTLS)))
+		w.press("Pay")
+		want := csrf.ErrOrigin.Error()
+		if overTLS {
+			want = "paid"
+		}
+		wantText(t, name, w.arrivePath("/pay"), want)
+	}
+}
+
 // Two hosts of one site are two origins: a form of a subdomain, which carries even a SameSite=Strict cookie, is refused.
 func TestASubdomainIsAnotherOrigin(t *testing.T) {
 	b := newBank(t, true, csrf.Config{})

@@ -2,12 +2,14 @@ package browser_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +17,36 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 )
+
+// built are the binaries of the examples, for all tests, in a folder that ends with them.
+var built struct {
+	sync.Mutex
+	dir    string
+	byName map[string]string
+}
+
+// build builds examples/name, once, and returns the binary and the repository's root.
+func build(name string) (binary, root string, err error) {
+	if root, err = filepath.Abs(".."); err != nil {
+		return "", "", err
+	}
+	built.Lock()
+	defer built.Unlock()
+	if binary = built.byName[name]; binary != "" {
+		return binary, root, nil
+	}
+	binary = filepath.Join(built.dir, name)
+	cmd := exec.Command("go", "build", "-o", binary, "./examples/"+name)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	if built.byName == nil {
+		built.byName = map[string]string{}
+	}
+	built.byName[name] = binary
+	return binary, root, nil
+}
 
 // example builds and runs examples/name until the test ends, and returns its address.
 func example(t *testing.T, name string, needs ...string) (base string) {
@@ -27,15 +59,9 @@ func example(t *testing.T, name string, needs ...string) (base string) {
 			t.Skipf("%s is not installed", program)
 		}
 	}
-	root, err := filepath.Abs("..")
+	binary, root, err := build(name)
 	if err != nil {
 		t.Fatal(err)
-	}
-	binary := filepath.Join(t.TempDir(), name)
-	build := exec.Command("go", "build", "-o", binary, "./examples/"+name)
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -102,6 +128,9 @@ func (w *window) picture(name string) {
 			w.t.Fatal(err)
 		}
 	}
+	if got := evaluate[string](w, "getComputedStyle(document.body).marginTop"); got != "0px" {
+		w.t.Errorf("%s: got a margin of %s, want the style sheet of all examples", name, got)
+	}
 	if !evaluate[bool](w, `document.querySelector("link[rel=icon]") !== null`) {
 		w.t.Errorf("%s: got no icon, want one in the page, or the browser asks for /favicon.ico", name)
 	}
@@ -156,6 +185,32 @@ func TestTheClusterInABrowser(t *testing.T) {
 	for _, step := range [][2]string{{"POST /login", "200 ann"}, {"GET /me", "200 ann"}, {"GET /admin", "200 ann"}, {"POST /logout", "200 logged out"}, {"GET /admin", "401"}} {
 		w.press(step[0])
 		w.see(step[1])
+	}
+	// cells counts the answers of a colour that are drawn in a row.
+	cells := func(row, colour string) int {
+		return evaluate[int](w, `document.querySelectorAll("[data-row='`+row+`'] .`+colour+`").length`)
+	}
+	colour := func(what string, row, colour string) {
+		t.Helper()
+		for before := cells(row, colour); cells(row, colour) <= before; time.Sleep(50 * time.Millisecond) {
+			if w.ctx.Err() != nil {
+				t.Fatalf("%s: the row %s never became %s", what, row, colour)
+			}
+		}
+	}
+	w.open(base) // to a strip without those steps
+	w.press("POST /login")
+	colour("logged in", "/me?node=b", "in")
+	evaluate[bool](w, `(document.querySelector("#slow").click(), true)`)
+	for _, row := range []string{"/me?node=a", "/admin?node=a", "/me?node=b", "/admin?node=b"} {
+		colour("logged in", row, "in")
+	}
+	w.press("End ann's sessions, on node a")
+	for _, row := range []string{"/me?node=a", "/admin?node=a", "/admin?node=b", "/me?node=b"} {
+		colour("ended", row, "out")
+	}
+	for cells("/me?node=a", "out") < 12 && w.ctx.Err() == nil { // for the picture
+		time.Sleep(50 * time.Millisecond)
 	}
 	w.picture("cluster")
 }

@@ -52,6 +52,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(profile)
+	if built.dir, err = os.MkdirTemp("", "examples-"); err != nil {
+		fmt.Println("browser:", err)
+		return 1
+	}
+	defer os.RemoveAll(built.dir)
 	certificate = selfSigned()
 	allocator, stop := chromedp.NewExecAllocator(context.Background(),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.UserDataDir(profile),

@@ -19,6 +19,8 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
+
+	"github.com/fibersess/sess/internal/status"
 )
 
 // Config says which requests pass. Its zero value lets the application's own pages through, and what is no browser.
@@ -50,7 +52,10 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// Unwrap gives Fiber the status.
+// As gives Fiber the status, v2 and v3.
+func (r refusal) As(target any) bool { return status.As(target, fiber.StatusForbidden) }
+
+// Unwrap is the fiber.Error of Fiber v2 with the status.
 func (r refusal) Unwrap() error { return fiber.ErrForbidden }
 
 // New returns the protection as a handler for Fiber, of at most one Config. A request that is refused goes no further,

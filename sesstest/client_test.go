@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/fibersess/sess"
 	"github.com/fibersess/sess/sesstest"
@@ -59,6 +60,23 @@ func TestAClientKeepsSecureCookiesAndFollowsRedirects(t *testing.T) {
 	wantBody(t, "another host", res, err, "1")
 	res, err = sesstest.NewClient(app).Get("/count")
 	wantBody(t, "another client", res, err, "1")
+}
+
+func TestAClientIsInFrontOfPlainFasthttpToo(t *testing.T) {
+	m, err := sess.NewManager(sess.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := sesstest.NewClient(sesstest.Handler(m.Wrap(func(ctx *fasthttp.RequestCtx) {
+		s := sess.FromRequest(ctx)
+		sess.Update(s, "n", func(n int, _ bool) int { return n + 1 })
+		n, _ := sess.Get[int](s, "n")
+		fmt.Fprint(ctx, n, " at ", string(ctx.Host()))
+	})))
+	for _, want := range []string{"1 at app.test", "2 at app.test"} {
+		res, err := client.Get("/")
+		wantBody(t, "count", res, err, want)
+	}
 }
 
 func TestCookiesAreALoggedInUsers(t *testing.T) {

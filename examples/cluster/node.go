@@ -42,6 +42,14 @@ func newApp(name string, store sess.Store, key string) (*fiber.App, error) {
 	app.Use(sessions.Handle)
 	app.Post("/login", login)
 	app.Post("/logout", logout)
+	app.Post("/end", func(c *fiber.Ctx) error {
+		user, _ := sess.From(c).User()
+		n, err := sessions.User(user).EndAll(c.UserContext())
+		if err != nil {
+			return err
+		}
+		return c.SendString(fmt.Sprintln("ended", n))
+	})
 	app.Get("/me", me)                 // from this node's memory: another node's logout shows within maxStale
 	app.Get("/admin", sess.Strict, me) // asks Redis each time: another node's logout shows at once
 	return app, nil
@@ -49,9 +57,7 @@ func newApp(name string, store sess.Store, key string) (*fiber.App, error) {
 
 // login begins a session for user. A real one asks for more than a name.
 func login(c *fiber.Ctx) error {
-	s := sess.From(c)
-	s.Regenerate() // new id, on every change of privilege
-	sess.Set(s, "user", c.FormValue("user"))
+	sess.From(c).Login(c.FormValue("user")) // new id, new session
 	return me(c)
 }
 
@@ -62,8 +68,8 @@ func logout(c *fiber.Ctx) error {
 
 // me says who is logged in.
 func me(c *fiber.Ctx) error {
-	user, _ := sess.Get[string](sess.From(c), "user")
-	if user == "" {
+	user, ok := sess.From(c).User()
+	if !ok {
 		return c.Status(fiber.StatusUnauthorized).SendString("not logged in\n")
 	}
 	return c.SendString(user + "\n")

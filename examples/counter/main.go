@@ -18,6 +18,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/fibersess/sess"
+	"github.com/fibersess/sess/examples/web"
 )
 
 func main() {
@@ -29,6 +30,7 @@ func main() {
 
 func newApp() *fiber.App {
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	web.Use(app)
 	app.Use(sess.New())
 	app.Get("/", show)
 	for path, do := range map[string]fiber.Handler{"/get": count, "/remove": remove, "/regenerate": regenerate} {

@@ -78,7 +78,7 @@ func TestThePageShowsTheSessionAndItsButtonsWork(t *testing.T) {
 		}
 	}
 	_, body := v.do("GET", "/")
-	if !strings.Contains(body, `<output aria-label="count">2</output>`) || !regexp.MustCompile(`<code>[\w-]{8}</code>`).MatchString(body) {
+	if !strings.Contains(body, `<output class="number" aria-label="count">2</output>`) || !regexp.MustCompile(`<code>[\w-]{8}</code>`).MatchString(body) {
 		t.Errorf("got %s, want the count 2 and a hash of 8 characters", body)
 	}
 	if strings.Contains(body, v.jar["koa.sid"]) {

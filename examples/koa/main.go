@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess"
+	"github.com/fibersess/sess/examples/web"
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/proxy"
 	"github.com/redis/rueidis"
@@ -79,6 +80,7 @@ func newApp(redis string, keys []string, koa string) (*fiber.App, *sess.RueidisS
 		return nil, nil, err
 	}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
+	web.Use(app)
 	app.Get("/", func(c *fiber.Ctx) error { return c.Type("html").SendString(page) })
 
 	// Before the session middleware: of two middlewares that answer one request each would set the cookie.
@@ -100,8 +102,8 @@ func newApp(redis string, keys []string, koa string) (*fiber.App, *sess.RueidisS
 	})
 	half.Post("/login", func(c *fiber.Ctx) error {
 		s := sess.From(c)
-		s.Regenerate() // new id, on every change of privilege
-		sess.Set(s, "user", c.Query("name"))
+		s.Login(c.Query("name"))             // new id. sess counts it as this user's, with a proof that Koa's code cannot write
+		sess.Set(s, "user", c.Query("name")) // where Koa looks
 		return show(c)
 	})
 	half.Post("/logout", func(c *fiber.Ctx) error {

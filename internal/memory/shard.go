@@ -15,7 +15,8 @@ type shard struct {
 	hand     uint32              // the place the next sweep begins at
 	clock    uint64              // counts uses; an entry's used is the clock of its last use
 	watchers map[ident.ID]*watch // the first of each id's
-	_        [48]byte            // shards fill 128 bytes: neighbours do not share a cache line
+	evicted  uint64              // counts evictions
+	_        [40]byte            // shards fill 128 bytes: neighbours do not share a cache line
 }
 
 func (sh *shard) len() int {
@@ -155,6 +156,7 @@ func (sh *shard) evict(now int64, ev *events) {
 			break
 		}
 	}
+	sh.evicted++
 	ev.evicted = t.slots[victim].entry.id
 	sh.remove(victim, ev)
 }

@@ -102,6 +102,27 @@ func (s *Store) Len() int {
 	return n
 }
 
+// Stats has the fields of the root's MemoryStats, which says what they mean: each converts to the other.
+type Stats struct {
+	Evicted uint64
+
+	Sessions    int
+	MaxSessions int
+}
+
+// Stats returns the numbers of this moment.
+func (s *Store) Stats() (stats Stats) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		stats.Evicted += sh.evicted
+		stats.Sessions += sh.table.n
+		sh.mu.Unlock()
+		stats.MaxSessions += sh.max
+	}
+	return stats
+}
+
 // locate returns the shard of id and the half of the hash that places it in there; the shard is chosen by the other
 // half.
 func (s *Store) locate(id *ident.ID) (*shard, uint32) {

@@ -7,36 +7,41 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/redis/rueidis"
 )
 
 // Storage is what the root's Storage says.
-func (s *Store) Storage(prefix string) fiber.Storage {
+func (s *Store) Storage(prefix string) *Storage {
 	if prefix == "" {
 		panic(`sess: Storage: prefix is empty; want one of its own, such as "csrf:", or Reset would remove the sessions`)
 	}
 	if strings.HasPrefix(prefix, s.Prefix) || strings.HasPrefix(s.Prefix, prefix) {
 		panic(fmt.Sprintf("sess: Storage: prefix %q overlaps %q, the sessions' own; want one that does not", prefix, s.Prefix))
 	}
-	return &storage{s, prefix}
+	return &Storage{s, prefix}
 }
 
-// storage copies every key and value: they are often views of a request, and a command that was given up may be
-// sent when the request is long over.
-type storage struct {
+// Storage is a fiber.Storage for Fiber v2 and v3. It copies every key and value: they are often views of a request, and a
+// command that was given up may be sent when the request is long over. A call whose context has no deadline has opTimeout.
+type Storage struct {
 	store  *Store
 	prefix string
 }
 
-// Get returns a copy of the value under key, nil if there is none.
-func (r *storage) Get(key string) ([]byte, error) {
+// valueless is a context without values. Fiber v3's middleware passes its fiber.Ctx, which is another request's when a
+// command that was given up still dials, and a dial asks for values.
+type valueless struct{ context.Context }
+
+func (valueless) Value(any) any { return nil }
+
+// GetWithContext returns a copy of the value under key, nil if there is none.
+func (r *Storage) GetWithContext(ctx context.Context, key string) ([]byte, error) {
 	if key == "" {
 		return nil, nil
 	}
 	key = r.prefix + key
 	s := r.store
-	return run(context.Background(), s, task{op: "storage get", key: key}, func(ctx context.Context) (value []byte, err error) {
+	return run(valueless{ctx}, s, task{op: "storage get", key: key}, func(ctx context.Context) (value []byte, err error) {
 		err = s.retry(ctx, func() error {
 			text, err := s.client.Do(ctx, s.client.B().Get().Key(key).Build()).ToString()
 			value = []byte(text)
@@ -49,16 +54,17 @@ func (r *storage) Get(key string) ([]byte, error) {
 	})
 }
 
-// Set keeps value under key for ttl; 0 is for ever, less than 0 has passed already. An empty key or value is ignored.
-func (r *storage) Set(key string, value []byte, ttl time.Duration) error {
+// SetWithContext keeps value under key for ttl; 0 is for ever, less than 0 has passed already. An empty key or value is
+// ignored.
+func (r *Storage) SetWithContext(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	if key == "" || len(value) == 0 {
 		return nil
 	}
 	if ttl < 0 {
-		return r.Delete(key)
+		return r.DeleteWithContext(ctx, key)
 	}
 	t := task{op: "storage set", key: r.prefix + key, hide: []string{string(value)}}
-	return r.write(t, func(b rueidis.Builder) rueidis.Completed {
+	return r.write(ctx, t, func(b rueidis.Builder) rueidis.Completed {
 		set := b.Set().Key(t.key).Value(t.hide[0])
 		if ttl == 0 {
 			return set.Build()
@@ -67,36 +73,37 @@ func (r *storage) Set(key string, value []byte, ttl time.Duration) error {
 	})
 }
 
-// Delete removes what is under key.
-func (r *storage) Delete(key string) error {
+// DeleteWithContext removes what is under key.
+func (r *Storage) DeleteWithContext(ctx context.Context, key string) error {
 	if key == "" {
 		return nil
 	}
 	t := task{op: "storage delete", key: r.prefix + key}
-	return r.write(t, func(b rueidis.Builder) rueidis.Completed { return b.Unlink().Key(t.key).Build() })
+	return r.write(ctx, t, func(b rueidis.Builder) rueidis.Completed { return b.Unlink().Key(t.key).Build() })
 }
 
 // write sends a command, again if the server surely did nothing.
-func (r *storage) write(t task, command func(rueidis.Builder) rueidis.Completed) error {
+func (r *Storage) write(ctx context.Context, t task, command func(rueidis.Builder) rueidis.Completed) error {
 	s := r.store
-	_, err := run(context.Background(), s, t, func(ctx context.Context) (struct{}, error) {
+	_, err := run(valueless{ctx}, s, t, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, s.retryUnsent(ctx, func() error { return s.client.Do(ctx, command(s.client.B())).Error() })
 	})
 	return err
 }
 
-// Reset removes everything under the prefix. It asks every server for keys, replicas too, and removes them where they
-// live.
-func (r *storage) Reset() error {
-	ctx, cancel := bounded(context.Background())
-	defer cancel()
-	if err := r.store.connected(ctx); err != nil {
+// ResetWithContext removes everything under the prefix. It asks every server for keys, replicas too, and removes them where
+// they live. Without a deadline in ctx each step has opTimeout.
+func (r *Storage) ResetWithContext(ctx context.Context) error {
+	first, cancel := bounded(valueless{ctx})
+	err := r.store.connected(first)
+	cancel()
+	if err != nil {
 		return r.store.failure(task{op: "storage reset"}, err)
 	}
 	var errs []error
 	for _, node := range r.store.client.Nodes() {
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-			next, err := r.resetStep(node, cursor)
+			next, err := r.resetStep(ctx, node, cursor)
 			if err != nil {
 				errs = append(errs, err)
 				break
@@ -108,10 +115,10 @@ func (r *storage) Reset() error {
 }
 
 // resetStep removes what one SCAN finds.
-func (r *storage) resetStep(node rueidis.Client, cursor uint64) (next uint64, err error) {
+func (r *Storage) resetStep(ctx context.Context, node rueidis.Client, cursor uint64) (next uint64, err error) {
 	const keysAtATime = 512
 	s := r.store
-	return run(context.Background(), s, task{op: "storage reset"}, func(ctx context.Context) (uint64, error) {
+	return run(valueless{ctx}, s, task{op: "storage reset"}, func(ctx context.Context) (uint64, error) {
 		scan := node.B().Scan().Cursor(cursor).Match(globEscape(r.prefix) + "*").Count(keysAtATime).Build()
 		found, err := node.Do(ctx, scan).AsScanEntry()
 		if err != nil {
@@ -133,5 +140,19 @@ func (r *storage) resetStep(node rueidis.Client, cursor uint64) (next uint64, er
 // globEscape returns the pattern that matches s alone.
 var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace
 
+// Get is GetWithContext, as Fiber v2 calls it.
+func (r *Storage) Get(key string) ([]byte, error) { return r.GetWithContext(context.Background(), key) }
+
+// Set is SetWithContext, as Fiber v2 calls it.
+func (r *Storage) Set(key string, value []byte, ttl time.Duration) error {
+	return r.SetWithContext(context.Background(), key, value, ttl)
+}
+
+// Delete is DeleteWithContext, as Fiber v2 calls it.
+func (r *Storage) Delete(key string) error { return r.DeleteWithContext(context.Background(), key) }
+
+// Reset is ResetWithContext, as Fiber v2 calls it.
+func (r *Storage) Reset() error { return r.ResetWithContext(context.Background()) }
+
 // Close does nothing: the connections are the store's.
-func (r *storage) Close() error { return nil }
+func (r *Storage) Close() error { return nil }

@@ -227,13 +227,14 @@ func (p *Protocol) life(r *record.Record, ttl time.Duration) time.Duration {
 	return ttl
 }
 
-// EndEntry ends the session of the entry of a user that is chosen, also behind renewals. It does nothing if there is none.
-func (p *Protocol) EndEntry(ctx context.Context, user string, chosen func(id *ident.ID) bool) error {
+// EndEntry ends the session of the entry of a user that is chosen, also behind renewals. It returns
+// the id that it has ended, zero if there is none.
+func (p *Protocol) EndEntry(ctx context.Context, user string, chosen func(id *ident.ID) bool) (ended ident.ID, err error) {
 	ctx, cancel := p.patience(ctx)
 	defer cancel()
 	entries, err := p.entries(ctx, user)
 	if err != nil {
-		return err
+		return ended, err
 	}
 	for _, e := range entries {
 		if !chosen(&e.ID) {
@@ -243,20 +244,23 @@ func (p *Protocol) EndEntry(ctx context.Context, user string, chosen func(id *id
 		for {
 			d, err := p.Destroy(ctx, e.ID, nil)
 			if err != nil {
-				return err
+				return ended, err
+			}
+			if d.Ended {
+				ended = e.ID
 			}
 			if d.Ended || d.ByLogin {
 				break
 			}
 			if buried, err := w.bury(ctx, e.ID); err != nil {
-				return err
+				return ended, err
 			} else if buried {
 				break
 			}
 		}
-		return p.Index.Leave(ctx, user, []record.UserEntry{e}, 0)
+		return ended, p.Index.Leave(ctx, user, []record.UserEntry{e}, 0)
 	}
-	return nil
+	return ended, nil
 }
 
 // each calls f for every one of n, some at a time, and returns the first error.
