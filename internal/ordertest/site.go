@@ -1,5 +1,5 @@
 // Package ordertest runs a few requests on real stores in an order of their store calls that the test chooses, and checks
-// what design has promised of sessions that belong to users. The orders are those that break a promise where one of the
+// what the design promises of sessions that belong to users. The orders are those that break a promise where one of the
 // protocol's rules is missing.
 package ordertest
 
@@ -99,7 +99,7 @@ func newWorld(t *testing.T, stores Stores, o order, row int) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { m.Close() })
+		t.Cleanup(func() { _ = m.Close() })
 		n.manager, n.handler = m, w.app(m).Handler()
 		w.nodes = append(w.nodes, n)
 	}
