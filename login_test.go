@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/fibersess/sess"
 	"github.com/fibersess/sess/internal/redistest"
@@ -458,6 +459,31 @@ func TestRequireLoginAsksForAUserAndForAFreshLogin(t *testing.T) {
 		}
 		if got := ann.get(path).status; got != want {
 			t.Errorf("%s with a user: got %d, want %d", path, got, want)
+		}
+	}
+}
+
+// TestRequireLoginBehindALoginOfTheSameRequestLetsItIn has a route that logs in before it requires a login.
+func TestRequireLoginBehindALoginOfTheSameRequestLetsItIn(t *testing.T) {
+	st := newPortal(t, sess.Config{Store: sess.NewMemoryStore()}, nil)
+	ok := func(c *fiber.Ctx) error { return c.SendString("in") }
+	login := func(c *fiber.Ctx) error { sess.From(c).Login("ann"); return c.Next() }
+	anew := func(c *fiber.Ctx) error { sess.From(c).Destroy(); return login(c) }
+	gone := func(c *fiber.Ctx) error { sess.From(c).Login("ann"); sess.From(c).Destroy(); return c.Next() }
+	st.app.Get("/login", login, sess.RequireLogin(time.Nanosecond), ok)
+	st.app.Get("/anew", anew, sess.RequireLogin(time.Nanosecond), ok)
+	st.app.Get("/gone", gone, sess.RequireLogin(time.Nanosecond), ok)
+	plain := st.m.Wrap(func(ctx *fasthttp.RequestCtx) {
+		st.m.FromRequest(ctx).Login("ann")
+		st.m.RequireLogin(time.Nanosecond, func(ctx *fasthttp.RequestCtx) { ctx.SetBodyString("in") })(ctx)
+	})
+	for name, c := range map[string]*client{"nobody": st.browser(), "ann, logged in before": st.loggedIn("ann")} {
+		time.Sleep(time.Millisecond)
+		st.wantReply("plain fasthttp, "+name, (&client{plain, c.jar}).get("/"), 200, "in")
+		for path, want := range map[string]int{"/login": 200, "/anew": 200, "/gone": 401} {
+			if got := c.get(path).status; got != want {
+				t.Errorf("%s, %s: got %d, want %d", path, name, got, want)
+			}
 		}
 	}
 }

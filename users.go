@@ -324,8 +324,8 @@ func (s Session) All() iter.Seq2[string, string] {
 }
 
 // RequireLogin is a handler for routes that only users may use: it answers 401 if nobody is logged in, and 403 if the login
-// is older than within, so that the user can be asked for the password again; 0 admits every login. It reads the session
-// as [Strict] does.
+// is older than within, so that the user can be asked for the password again; 0 admits every login, and so does a Login of
+// the same request. It reads the session as [Strict] does.
 //
 //	app.Post("/password", sess.RequireLogin(10*time.Minute), changePassword)
 func RequireLogin(within time.Duration) fiber.Handler {
@@ -357,12 +357,19 @@ func (m *Manager) RequireLogin(within time.Duration, next fasthttp.RequestHandle
 }
 
 // LoginStatus returns the HTTP status for a request that needs a login of the age within or less: 200, 401 if nobody is
-// logged in, or 403 if the login is older; 0 admits every login. It goes by the session as the request has it.
+// logged in, or 403 if the login is older; 0 admits every login, and one of this request is new. It goes by the session as the
+// request has it.
 func (s Session) LoginStatus(within time.Duration) int {
-	if _, ok := s.User(); !ok {
+	r := s.look()
+	if r == nil {
 		return http.StatusUnauthorized
 	}
-	if within > 0 && time.Since(s.LoginTime()) > within {
+	defer r.guard.Unlock()
+	fresh := r.authn != nil && r.authn.user != ""
+	switch {
+	case r.user() == "":
+		return http.StatusUnauthorized
+	case within > 0 && !fresh && time.Since(time.UnixMilli(r.draft.Base().LoginMS())) > within:
 		return http.StatusForbidden
 	}
 	return http.StatusOK

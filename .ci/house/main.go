@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"internal/poll":      {"internal/ident", "internal/record"},
 	"internal/redis":     {"internal/ident", "internal/near", "internal/record"},
 	"internal/redistest": {},
+	"internal/ordertest": {"", "sesstest"},
 	"internal/status":    {},
 	"internal/users":     {"internal/ident", "internal/record"},
 	"": {
