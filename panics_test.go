@@ -342,3 +342,57 @@ func (s panickingStore) End(ctx context.Context, id sess.ID) (*sess.Record, erro
 	defer s.at("!end")
 	return s.spyStore.End(ctx, id)
 }
+
+// TestAPanicBesideALoginLeavesOneSession: in the hook that hears of what the limit has ended, the login stands and the client
+// has its cookie; in the store's index, which comes first, nobody is logged in.
+func TestAPanicBesideALoginLeavesOneSession(t *testing.T) {
+	for _, c := range []struct {
+		where, cookie string
+		live          []string // of the users ann's first browser, ann's second
+		config        func(c *sess.Config, fuse func())
+	}{
+		{"Hooks.Displaced", newCookie, []string{"", "ann"}, hook(func(h *sess.Hooks, f func(sess.Event)) { h.Displaced = f })},
+		{"UserIndex", noCookie, []string{"ann", ""}, func(c *sess.Config, fuse func()) {
+			c.Store = panickingIndex{c.Store.(*sess.MemoryStore), fuse}
+		}},
+	} {
+		t.Run(c.where, func(t *testing.T) {
+			armed := false
+			config := sess.Config{Store: sess.NewMemoryStore(), MaxPerUser: 1}
+			c.config(&config, func() {
+				if armed {
+					panic("on purpose")
+				}
+			})
+			app := fiber.New(fiber.Config{DisableStartupMessage: true})
+			app.Use(fiberrecover.New())
+			app.Mount("/", routed(config, routes{
+				"in":  func(_ *fiber.Ctx, s sess.Session) error { s.Login("ann"); return nil },
+				"who": func(c *fiber.Ctx, s sess.Session) error { user, _ := s.User(); return c.SendString(user) },
+			}))
+			first, second := newClient(app), newClient(app)
+			wantReply(t, "the first login", first.get("/in"), 200, "")
+			armed = true
+			r := second.get("/in")
+			armed = false
+			wantReply(t, "the login that panics", r, 500, "on purpose")
+			if got := len(r.setCookie) > 0; got != (c.cookie == newCookie) {
+				t.Errorf("a cookie in its answer: got %v, want %s", got, c.cookie)
+			}
+			for i, browser := range []*client{first, second} {
+				wantReply(t, fmt.Sprintf("browser %d afterwards", i+1), browser.get("/who"), 200, c.live[i])
+			}
+		})
+	}
+}
+
+// panickingIndex panics where a login is entered.
+type panickingIndex struct {
+	*sess.MemoryStore
+	fuse func()
+}
+
+func (s panickingIndex) Admit(ctx context.Context, user string, id sess.ID, keep time.Duration, a sess.LoginAttempt) (time.Time, error) {
+	s.fuse()
+	return s.MemoryStore.Admit(ctx, user, id, keep, a)
+}
