@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"reflect"
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
@@ -22,8 +23,7 @@ type Config struct {
 	// Store keeps the sessions. Default: NewMemoryStore().
 	Store Store
 
-	// Keys sign the id. The first one signs, all of them verify: to rotate, put the new key in front and drop the old
-	// one when its sessions have ended. See [Keys], [SHA256Key], [SHA1Key].
+	// Keys sign the id. The first one signs, all of them verify. See [Keys] for how to rotate, [SHA256Key], [SHA1Key].
 	// Default: a random key of this process, with a [MemoryStore] only.
 	Keys []Key
 
@@ -157,6 +157,9 @@ const (
 // Validate reports every mistake in c at once, each with the field, the value, the rule and the remedy. [New] and
 // [NewManager] call it.
 func (c Config) Validate() error {
+	if v := reflect.ValueOf(c.Store); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("sess: Config.Store: a nil %T; want a store, or none for the default", c.Store)
+	}
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("sess: Config."+format, args...)) }
 

@@ -43,6 +43,8 @@ func TestEveryMistakeInAConfigIsRefused(t *testing.T) {
 		want   []string
 	}{
 		{sess.Config{Store: newSpyStore()}, []string{"Keys", "none", "at least one"}},
+		{sess.Config{Store: (*sess.MemoryStore)(nil)}, []string{"Store", "nil *sess.MemoryStore", "want a store"}},
+		{sess.Config{Store: (*sess.RueidisStore)(nil), Keys: key}, []string{"Store", "nil *sess.RueidisStore", "want a store"}},
 		{sess.Config{Keys: sess.Keys("0123456789abcde")}, []string{"Keys[0]", "15 bytes", "16", "DangerouslyShortKeys"}},
 		{sess.Config{Keys: sess.Keys(testKey, "")}, []string{"Keys[1]", "empty"}},
 		{sess.Config{Keys: []sess.Key{{}}}, []string{"Keys[0]", "empty"}},

@@ -18,8 +18,8 @@
 //
 // A session begins with the first value written to it, and not before: an untouched request stores nothing and gets
 // no cookie. It ends a TTL after its last save. The TTL is [Config.TTL] or TTLFunc, else the Expires or MaxAge of the
-// session's cookie, else 24 hours; [Config.Lifetime] bounds it from the creation. Rolling sessions are also renewed
-// when they are read, once a tenth of the TTL has passed.
+// session's cookie, else 24 hours; [Config.Lifetime] bounds it from the login, else from the creation. Rolling sessions are
+// also renewed when they are read, once a tenth of the TTL has passed.
 //
 // What a handler writes is saved when it has returned, with an error or without, and not when a panic passes through
 // the middleware. [Session.Save] saves at once.

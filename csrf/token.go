@@ -3,7 +3,8 @@ package csrf
 import (
 	"bytes"
 	"errors"
-	"fmt"
+	"log/slog"
+	"sync"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -36,11 +37,17 @@ func checkToken(ctx *fasthttp.RequestCtx) error {
 	case err == nil, errors.Is(err, sess.ErrEnded):
 		return nil
 	case errors.Is(err, sess.ErrReleased):
-		return fmt.Errorf("csrf: no session here; want app.Use(sess.New()) in front of csrf, and a path under its Cookie.Path: %w", err)
+		outside.Do(func() { // For the log; the client is told the status alone.
+			slog.Error("csrf: no session here; register sess in front of csrf: app.Use(sess.New()), and a path under its Cookie.Path")
+		})
+		return err
 	default: // The store failed: whether there is a session to protect is not known.
 		return err
 	}
 }
+
+// outside says once per process that tokens are asked for where no session middleware runs.
+var outside sync.Once
 
 // token returns the token that the request presents.
 func token(ctx *fasthttp.RequestCtx) []byte {
