@@ -49,7 +49,7 @@ func TestRueidisStoreKeepsEveryPromise(t *testing.T) {
 		{"tiny near cache, few in flight", sess.RueidisConfig{NearCacheBytes: 4 << 10, MaxInFlight: 2}},
 	} {
 		suite := sesstest.TestStoreBriefly
-		if c.name == "near cache" || c.name == "Koa" {
+		if c.name == "near cache" {
 			suite = sesstest.TestStore
 		}
 		t.Run(c.name, func(t *testing.T) {

@@ -208,7 +208,11 @@ func TestBytesOfAUserOnRedis(t *testing.T) {
 // BenchmarkAChangeAmongWatches is what one change costs, from its write until its watcher is told, where there are few
 // watches and where there are many: the same.
 func BenchmarkAChangeAmongWatches(b *testing.B) {
-	for _, n := range []int{100, 100_000} {
+	sizes := []int{100, 100_000}
+	if testing.Short() {
+		sizes[1] = 5_000
+	}
+	for _, n := range sizes {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			server := redistest.Start(b)
 			store, other := openRueidis(b, addresses(server.Addr)), openRueidis(b, addresses(server.Addr))
