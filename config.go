@@ -160,6 +160,11 @@ func (c Config) Validate() error {
 	if v := reflect.ValueOf(c.Store); v.Kind() == reflect.Pointer && v.IsNil() {
 		return fmt.Errorf("sess: Config.Store: a nil %T; want a store, or none for the default", c.Store)
 	}
+	return c.validate()
+}
+
+// validate is Validate where there is a store, or none.
+func (c Config) validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("sess: Config."+format, args...)) }
 
