@@ -223,7 +223,8 @@ func checkTimeout(t *testing.T, app *fiber.App, held *pause, over chan struct{})
 	wantReply(t, "the second user", fetch(t, bob, base+"/user"), 200, "bob")
 }
 
-// TestARequestThatTimedOutInItsLoadGoesNoFurther: the *fiber.Ctx that Next would be called on is another's by then.
+// TestARequestThatTimedOutInItsLoadGoesNoFurther: another request may own the *fiber.Ctx that
+// Next would be called on.
 func TestARequestThatTimedOutInItsLoadGoesNoFurther(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		store := newSpyStore()

@@ -330,7 +330,7 @@ type stranger struct {
 	what string
 	*client
 	signed bool // correctly, so the store may be asked
-	live   bool // somebody else's session has the id
+	live   bool // another user's session has the id
 }
 
 func strangers(c *client) []stranger {

@@ -185,7 +185,7 @@ func (r *request) finish() error {
 		if d.Ended {
 			ended = append(ended, id)
 		}
-		if d.ByLogin { // The client may hold that login's cookie by now.
+		if d.ByLogin { // The client may hold the cookie of that login.
 			expire = debt{}
 		}
 	}

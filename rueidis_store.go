@@ -204,7 +204,7 @@ func (s *RueidisStore) Stats() RueidisStats { return RueidisStats(s.store.Counte
 type RueidisStats struct {
 	Hits          uint64 // reads served from the near cache
 	Misses        uint64 // reads that asked the server
-	Joined        uint64 // reads that waited for the answer to another one's
+	Joined        uint64 // reads that waited for the answer to another read of the same session
 	Stale         uint64 // records found in the near cache but not served: ended, or from a connection without a lease
 	Poisoned      uint64 // answers not kept because the record changed, or may have, while they were under way
 	Invalidations uint64 // changes that the server reported

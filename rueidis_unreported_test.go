@@ -116,7 +116,7 @@ func TestRueidisWithoutReportsNobodyReadsOlderThanHisOwnWrite(t *testing.T) {
 				last = next
 				r, err := s.Get(t.Context(), id)
 				if err != nil || versionOf(t, r) != v {
-					t.Errorf("Get after one's own write of version %d: got (%v, %v), want that", v, r, err)
+					t.Errorf("Get after the caller's write of version %d: got (%v, %v), want that", v, r, err)
 					return
 				}
 			}
@@ -140,7 +140,7 @@ func TestRueidisWithoutReportsAnOwnSwapIsServedWithoutAsking(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r, ok := s.Peek(id, time.Now()); !ok || versionOf(t, r) != 2 {
-		t.Errorf("Peek after one's own swap: got (%v, %t), want what was swapped in", r, ok)
+		t.Errorf("Peek after the caller's swap: got (%v, %t), want what was swapped in", r, ok)
 	}
 	other := version(t, 3)
 	put(server, id, other)

@@ -398,7 +398,7 @@ func TestRule16ACorruptRecordIsNoSessionAndOneEvent(t *testing.T) {
 	}
 }
 
-// A session that Save has stored and that somebody else ends before the response leaves gets no cookie.
+// A session that Save has stored and that another request ends before the response leaves gets no cookie.
 func TestRule08NoCookieForASessionThatEndedAfterItsSave(t *testing.T) {
 	store := newSpyStore()
 	b := newBrowser(t, routed(sess.Config{Store: store}, routes{

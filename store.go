@@ -52,8 +52,8 @@ type Swapper interface {
 // Ender is a store that can end a session in one step, so that no writer can keep a logout from happening.
 type Ender interface {
 	// End returns the record that is kept under id, and removes it if it is a session, as Record.IsSession says: whichever
-	// session it is by then. If nothing is kept the error is ErrNotFound. What is kept and is no record is removed, and
-	// End returns nil and nil.
+	// session that is when the store does it. If nothing is kept the error is ErrNotFound. What is kept and is no record is
+	// removed, and End returns nil and nil.
 	End(ctx context.Context, id ID) (was *Record, err error)
 }
 

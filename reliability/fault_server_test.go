@@ -156,7 +156,7 @@ func isMaster(s *redistest.Server) bool {
 	return err == nil && role.([]any)[0] == "master"
 }
 
-// replicated waits until the replica has all that the master has acknowledged by now.
+// replicated waits until the replica has all that the master has acknowledged when it is called.
 func (s *site) replicated(master *redistest.Server) {
 	s.kept.now()
 	want, _ := strconv.Atoi(master.Info("replication")["master_repl_offset"])

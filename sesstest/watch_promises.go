@@ -173,7 +173,7 @@ func (p *probe) watchStop() {
 	stopped.stop()
 	stopped.stop()
 	p.wantTold(other, p.number(3), "Set after another watcher stopped", func() { p.set(id, p.number(3), longTTL) })
-	before, lastBefore := stopped.calls.Load(), last.calls.Load() // calls that were under way have ended by now
+	before, lastBefore := stopped.calls.Load(), last.calls.Load() // calls that were under way have ended
 	for n := range 3 {
 		p.wantTold(other, p.number(4+n), "Set after another watcher stopped", func() { p.set(id, p.number(4+n), longTTL) })
 	}

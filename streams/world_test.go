@@ -114,7 +114,7 @@ func detach(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// socket echoes, counts what it echoes in the session, and ends with the session. The connection is another one's as soon as the
+// socket echoes, counts what it echoes in the session, and ends with the session. The connection serves another client as soon as the
 // handler has returned: so it returns when the function that closes the socket has, if that has begun.
 func socket(c *websocket.Conn) {
 	live := c.Locals("live").(*sess.Live)

@@ -50,7 +50,7 @@ func (s *site) list(c *fiber.Ctx) error {
 	return s.render(c, fiber.StatusOK, "sessions", view{Sessions: entries})
 }
 
-// end ends one of the user's sessions. A handle of somebody else's ends nothing.
+// end ends one of the user's sessions. A handle of another user's session ends nothing.
 func (s *site) end(c *fiber.Ctx) error {
 	session := sess.From(c)
 	user, _ := session.User()

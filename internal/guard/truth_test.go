@@ -13,7 +13,7 @@ type truth struct {
 	pooled bool               // the state is at rest
 	framed bool               // the present generation's frame has not let go
 	used   bool               // an id was presented, or a handle got in
-	asked  [generations]bool  // somebody has called Close
+	asked  [generations]bool  // Close was called
 	ended  [generations]uint8 // how often a generation was released
 	inside [most]bool         // a handle of this actor's has got in
 	depth  [most]uint8        // how many of its calls run

@@ -114,7 +114,7 @@ func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 	server, err := greeting(reply)
 	switch {
 	case err != nil || sent == 0:
-	case server.role != roleMaster: // it was one before a failover: what it says now is somebody else's news
+	case server.role != roleMaster: // The server was a master before a failover: its reports are those of a replica, which come late.
 		l.renew(!l.lease.Load().New()) // a replica has no lease to lose: that is no news
 	default:
 		l.cache.Prove(l.lease.Load(), sent)

@@ -19,7 +19,7 @@ const (
 )
 
 // passingCodes are the errors of a server that did nothing and will say something else soon: after it has loaded its
-// data, after a failover, when a script of somebody's has ended, when a slot has moved.
+// data, after a failover, when another client's script has ended, when a slot has moved.
 var passingCodes = []string{"LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "READONLY", "BUSY"}
 
 // retry calls f, which only reads, until it succeeds, fails for a reason that will last, or ctx is about to end.
@@ -81,7 +81,7 @@ func (s *Store) retryIf(ctx context.Context, f func() error, passing func(error)
 const redialPause = 100 * time.Millisecond
 
 // redial gives up the connections to servers that have turned out to be replicas when they were asked at the given
-// instant: behind their address another server may be the master by now. The nodes of a cluster tell which one is.
+// instant: behind their address another server may have become the master. The nodes of a cluster tell which one is.
 func (s *Store) redial(asked time.Time) {
 	if !s.ownsClient || s.client.Mode() == rueidis.ClientModeCluster {
 		return

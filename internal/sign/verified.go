@@ -78,7 +78,7 @@ func (v *verified) find(m mark) (key int, ok bool) {
 			continue
 		}
 		if a&usedBit == 0 {
-			s.a.CompareAndSwap(a, a|usedBit) // If it fails, somebody else has written to the slot, which is as good.
+			s.a.CompareAndSwap(a, a|usedBit) // If it fails, another goroutine has written to the slot, which is as good.
 		}
 		return int(a&^markBits>>keyShift) - 1, true
 	}

@@ -80,10 +80,10 @@ func (f *fresh) complete(ctx context.Context, build Builder) (*record.Record, er
 	}
 }
 
-// takeBack removes the record if it is as this request has stored it: else somebody has joined. Where the request's time is
+// takeBack removes the record if it is as this request has stored it: else another login has joined. Where the request's time is
 // not enough for that, it is tried once more when the request has been answered. What cannot be removed then ends soon.
 func (f *fresh) takeBack(ctx context.Context) {
-	left := *f // The request may be another one's by then.
+	left := *f // The pooled request may serve another client when the goroutine runs.
 	f.attempt, f.stored = nil, nil
 	if _, bounded := ctx.Deadline(); left.remove(ctx) != nil && bounded {
 		go func() {

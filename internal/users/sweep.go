@@ -108,7 +108,7 @@ func (w *sweep) end(ctx context.Context, e record.UserEntry) error {
 
 // extinguish ends the session of id, unless that is spared, and returns what was there. Where a session is spared it looks
 // before it ends: first at this one, then along the chain, since who completes a session has retired the old one before. Where
-// nothing stands then it ends nothing, since a session that is to be spared may be created by now.
+// nothing stands then it ends nothing, since a session that is to be spared may have been created meanwhile.
 func (w *sweep) extinguish(ctx context.Context, id ident.ID) (r *record.Record, spared bool, err error) {
 	if !w.spare.IsZero() {
 		if r, err = w.read(ctx, &id); err != nil || r == nil || !r.Live() {
