@@ -83,7 +83,9 @@ type indexedSpy struct {
 	}
 }
 
-func (s indexedSpy) Refresh(ctx context.Context, id sess.ID) (*sess.Record, error) { return s.Get(ctx, id) }
+func (s indexedSpy) Refresh(ctx context.Context, id sess.ID) (*sess.Record, error) {
+	return s.Get(ctx, id)
+}
 
 func (s indexedSpy) Enter(ctx context.Context, user string, e sess.UserEntry, keep, grace time.Duration) error {
 	return s.index.Enter(ctx, user, e, keep, grace)
