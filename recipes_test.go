@@ -203,17 +203,41 @@ func TestTheRecipeOfALimitEndsTheOldestLogin(t *testing.T) {
 	var lines bytes.Buffer
 	log.SetOutput(&lines)
 	defer log.SetOutput(os.Stderr)
-	site := newRecipes(t, limited())
-	var all []*guest
-	for range 4 {
-		all = append(all, site.loggedIn("ann", "device"))
-	}
-	all[0].wantUser("the oldest login of four", "")
-	for _, v := range all[1:] {
-		v.wantUser("one of the three newest", "ann")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		site := newRecipes(t, limited())
+		var all []*guest
+		for range 4 {
+			all = append(all, site.loggedIn("ann", "device"))
+			time.Sleep(time.Second)
+		}
+		all[0].wantUser("the oldest login of four", "")
+		for _, g := range all[1:] {
+			g.wantUser("one of the three newest", "ann")
+		}
+	})
 	if got := strings.Count(lines.String(), "ended: too many of one user\n"); got != 1 {
 		t.Errorf("lines in the log: got %d, want 1", got)
+	}
+}
+
+// jobEnds waits for a job and returns what it has ended with.
+func (site *recipes) jobEnds() (err error) {
+	site.Helper()
+	select {
+	case err = <-site.jobs:
+	case <-time.After(10 * time.Second):
+		site.Fatal("the job: got no end within 10 s, want one")
+	}
+	return err
+}
+
+// wantLives waits until so many Lives are open.
+func (site *recipes) wantLives(what string, want int) {
+	site.Helper()
+	for deadline := time.Now().Add(10 * time.Second); site.m.Stats().Lives != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			site.Fatalf("%s: got %d Lives, want %d", what, site.m.Stats().Lives, want)
+		}
 	}
 }
 
@@ -227,7 +251,7 @@ func TestTheRecipesOfJobsSaveAndEndWithTheSession(t *testing.T) {
 		}
 	}
 	ann.wantSent("a job", "/report", "")
-	if err := <-site.jobs; err != nil {
+	if err := site.jobEnds(); err != nil {
 		t.Errorf("the job: got the error %v, want none", err)
 	}
 	ann.wantSent("the id for a job", "/mail", "")
@@ -236,13 +260,11 @@ func TestTheRecipesOfJobsSaveAndEndWithTheSession(t *testing.T) {
 		t.Errorf("the job that has the id: got the error %v, want none", err)
 	}
 	wantReport("after both jobs", `"all is well", 1 mails`)
-	if got := site.m.Stats().Lives; got != 0 {
-		t.Errorf("Lives after the jobs: got %d, want that each is closed", got)
-	}
+	site.wantLives("after the jobs", 0)
 
 	ann.wantSent("a job without end", "/report", "", "until=logout")
 	ann.thief().wantSent("a logout elsewhere", "/logout", "")
-	if err := <-site.jobs; !errors.Is(err, sess.ErrEnded) {
+	if err := site.jobEnds(); !errors.Is(err, sess.ErrEnded) {
 		t.Errorf("the job whose session ended: got the error %v, want ErrEnded", err)
 	}
 	if err := site.mail(t.Context(), id); !errors.Is(err, sess.ErrEnded) {
@@ -254,17 +276,17 @@ func TestTheRecipesOfJobsSaveAndEndWithTheSession(t *testing.T) {
 func TestTheRecipeOfAStreamTellsOfTheEnd(t *testing.T) {
 	site := newRecipes(t, sess.Config{})
 	ann := site.loggedIn("ann", "laptop")
-	told := make(chan string)
+	told := make(chan string, 1)
 	go func() { told <- ann.look("/events") }()
-	for site.m.Stats().Lives == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	site.wantLives("with a stream", 1)
 	ann.thief().wantSent("a logout elsewhere", "/logout", "")
-	if got, want := <-told, "data: "+sess.ErrEnded.Error()+"\n\n"; got != want {
-		t.Errorf("the stream: got %q, want %q", got, want)
-	}
-	for site.m.Stats().Lives != 0 {
-		time.Sleep(time.Millisecond) // The Live is closed when the stream has said its last.
+	select {
+	case got := <-told:
+		if want := "data: " + sess.ErrEnded.Error() + "\n\n"; got != want {
+			t.Errorf("the stream: got %q, want %q", got, want)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the stream: got no end within 10 s, want one")
 	}
 }
 
