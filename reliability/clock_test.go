@@ -67,7 +67,7 @@ var clockShift = func() (seconds int64) {
 		t.Fatal(err)
 	}
 	program = filepath.Join(dir, "clocknode")
-	build := exec.Command("go", "build", "-overlay", write("overlay.json", string(overlay)), "-o", program, "./clocknode")
+	build := exec.Command("go", "build", "-p", "1", "-overlay", write("overlay.json", string(overlay)), "-o", program, "./clocknode")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build of a node with another clock: %v\n%s", err, out)
 	}

@@ -112,8 +112,8 @@ func (s *site) judge(before, after footing) {
 		switch {
 		case r.end().Before(began):
 			s.wrong("%s: got 503 before the fault, want none", path)
-		case r.end().After(ended.Add(recovery + late)):
-			s.wrong("%s: got 503 %v after the end of the fault, want none after %v", path, r.end().Sub(ended), recovery)
+		case r.end().After(ended.Add(recovery + s.fault.look + late)):
+			s.wrong("%s: got 503 %v after the end of the fault, want none after %v", path, r.end().Sub(ended), recovery+s.fault.look)
 		case !s.fault.mayFail(r):
 			s.wrong("%s on node %d: got 503, want that it works under this fault", path, r.node)
 		}
