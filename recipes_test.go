@@ -2,6 +2,7 @@ package sess_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -273,21 +274,32 @@ func TestTheRecipesOfJobsSaveAndEndWithTheSession(t *testing.T) {
 	site.guest().wantSent("who is nobody", "/report", "", "until=logout")
 }
 
-func TestTheRecipeOfAStreamTellsOfTheEnd(t *testing.T) {
-	site := newRecipes(t, sess.Config{})
-	ann := site.loggedIn("ann", "laptop")
-	told := make(chan string, 1)
-	go func() { told <- ann.look("/events") }()
-	site.wantLives("with a stream", 1)
-	ann.thief().wantSent("a logout elsewhere", "/logout", "")
-	select {
-	case got := <-told:
-		if want := "data: " + sess.ErrEnded.Error() + "\n\n"; got != want {
-			t.Errorf("the stream: got %q, want %q", got, want)
+func TestTheRecipeOfAStreamTellsOfTheEndAndEndsWithTheBrowser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		site := newRecipes(t, sess.Config{})
+		ann := site.loggedIn("ann", "laptop")
+		told := ""
+		go func() { told = ann.look("/events") }()
+		synctest.Wait()
+		ann.thief().wantSent("a logout elsewhere", "/logout", "")
+		synctest.Wait()
+		if want := "data: " + sess.ErrEnded.Error() + "\n\n"; told != want {
+			t.Errorf("the stream: got %q, want %q", told, want)
 		}
-	case <-time.After(10 * time.Second):
-		t.Error("the stream: got no end within 10 s, want one")
-	}
+
+		bob := site.loggedIn("bob", "laptop")
+		ctx, leave := context.WithCancel(t.Context())
+		stream, err := http.NewRequestWithContext(ctx, "GET", "/events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = bob.Do(stream) }()
+		synctest.Wait()
+		site.wantLives("with a stream", 1)
+		leave()
+		time.Sleep(time.Minute)
+		site.wantLives("a minute after the browser has left", 0)
+	})
 }
 
 // recipe is lines of Go under a heading of docs/users.md, without what formatting does to them.

@@ -20,7 +20,7 @@ import (
 )
 
 // changes is how many there are: the least work of them is without what happens beside, such as a heartbeat.
-const changes = 5
+const changes = 3
 
 func main() {
 	n := flag.Int("watched", 100, "the number of sessions that are watched")
