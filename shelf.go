@@ -24,6 +24,7 @@ type shelf struct {
 	local     bool          // the store does no I/O: no deadline is made for it
 	timeout   time.Duration // Config.StoreTimeout
 	queue     *group.Queue
+	revoked   *users.Revocations // nil: no other writer brings sessions back that have ended
 }
 
 // init completes s: what it cannot do is filled in.
@@ -55,6 +56,21 @@ func (b *shelf) peek(id *ident.ID, at time.Time) (*record.Record, bool) {
 
 // read asks the store for the record of id; if fresh, past a cache.
 func (b *shelf) read(ctx context.Context, id *ident.ID, fresh bool) (*record.Record, error) {
+	r, err := b.get(ctx, id, fresh)
+	if err == nil {
+		err = b.revoked.Check(ctx, id, r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (b *shelf) set(ctx context.Context, id *ident.ID, r *record.Record, ttl time.Duration) error {
+	return b.store.Set(ctx, ID(*id), (*Record)(r), ttl)
+}
+
+func (b *shelf) get(ctx context.Context, id *ident.ID, fresh bool) (*record.Record, error) {
 	if fresh && b.cached {
 		r, err := b.refresher.Refresh(ctx, ID(*id))
 		return (*record.Record)(r), err
@@ -69,6 +85,23 @@ func (b *shelf) destroy(ctx context.Context, id *ident.ID) error {
 
 // swap is [Swapper]'s, which in a store that is none compares nothing.
 func (b *shelf) swap(ctx context.Context, id *ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
+	now, err := b.exchange(ctx, id, old, next, ttl)
+	if err != nil || b.revoked == nil {
+		return now, err
+	}
+	if now != nil {
+		old = now
+	}
+	if err = b.revoked.Check(ctx, id, old); err != nil {
+		return nil, err
+	}
+	if now == nil {
+		err = b.revoked.Ended(ctx, id, old)
+	}
+	return now, err
+}
+
+func (b *shelf) exchange(ctx context.Context, id *ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	switch {
 	case b.atomic:
 		r, err := b.swapper.Swap(ctx, ID(*id), (*Record)(old), (*Record)(next), ttl)
@@ -76,7 +109,7 @@ func (b *shelf) swap(ctx context.Context, id *ident.ID, old, next *record.Record
 	case next == nil:
 		return nil, b.destroy(ctx, id)
 	default:
-		return next, b.store.Set(ctx, ID(*id), (*Record)(next), ttl)
+		return next, b.set(ctx, id, next, ttl)
 	}
 }
 
@@ -134,15 +167,18 @@ func (l ledger) End(ctx context.Context, id *ident.ID, seen *record.Record) (was
 		r, err = l.ender.End(ctx, ID(*id))
 		was = (*record.Record)(r)
 	case !l.atomic:
-		return seen, l.destroy(ctx, id)
+		was, err = seen, l.destroy(ctx, id)
 	default:
 		was, err = l.endBySwaps(ctx, id, seen)
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return nil, nil
+		was, err = nil, nil
 	case errors.Is(err, record.ErrCorrupt):
-		return nil, l.destroy(ctx, id)
+		was, err = nil, l.destroy(ctx, id)
+	}
+	if err == nil && was.Live() {
+		err = l.revoked.Ended(ctx, id, was)
 	}
 	return was, err
 }
