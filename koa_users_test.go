@@ -112,9 +112,9 @@ func TestBesideKoaASessionThatCameBackCannotBeOpened(t *testing.T) {
 	}
 }
 
-// TestBesideKoaALogoutWhoseMarkIsLostCanBeRepeated: the record is gone already when the logout fails, and it is the second
-// logout that leaves the mark.
-func TestBesideKoaALogoutWhoseMarkIsLostCanBeRepeated(t *testing.T) {
+// TestBesideKoaALogoutWithoutItsRevocationCanBeRepeated: the record is gone already when the logout fails, and it is the
+// second logout that leaves the revocation.
+func TestBesideKoaALogoutWithoutItsRevocationCanBeRepeated(t *testing.T) {
 	store := newSpyStore()
 	st := newPortal(t, sess.Config{Store: store, Koa: true}, nil)
 	c := st.loggedIn("ann")
@@ -134,7 +134,7 @@ func TestBesideKoaALogoutWhoseMarkIsLostCanBeRepeated(t *testing.T) {
 		return nil
 	})
 	if r := c.get("/out"); r.status != 503 {
-		t.Errorf("a logout that leaves no mark: got %d, want 503", r.status)
+		t.Errorf("a logout that leaves no revocation: got %d, want 503", r.status)
 	}
 	store.ask(nil)
 	if r := before.twin().get("/out"); r.status != 200 {
@@ -146,8 +146,8 @@ func TestBesideKoaALogoutWhoseMarkIsLostCanBeRepeated(t *testing.T) {
 	st.wantUser("the session that came back", before, "")
 }
 
-// TestBesideKoaAUserIsNobodyWhileTheMarkCannotBeRead: a store that fails there answers nobody as a user.
-func TestBesideKoaAUserIsNobodyWhileTheMarkCannotBeRead(t *testing.T) {
+// TestBesideKoaAUserIsNobodyWhileRevocationsCannotBeRead: a store that fails there answers nobody as a user.
+func TestBesideKoaAUserIsNobodyWhileRevocationsCannotBeRead(t *testing.T) {
 	store := newSpyStore()
 	st := newPortal(t, sess.Config{Store: store, Koa: true}, nil)
 	c := st.loggedIn("ann")
@@ -159,14 +159,14 @@ func TestBesideKoaAUserIsNobodyWhileTheMarkCannotBeRead(t *testing.T) {
 		return nil
 	})
 	if r := c.get("/who"); r.status != 503 || strings.Contains(r.body, "ann") {
-		t.Errorf("who, while marks cannot be read: got %d %q, want 503", r.status, r.body)
+		t.Errorf("who, while revocations cannot be read: got %d %q, want 503", r.status, r.body)
 	}
 	store.ask(nil)
 	st.wantUser("afterwards", c, "ann")
 }
 
-// TestBesideKoaOnlyUsersPayForTheirMark counts calls at a store without a memory of its own, and commands of one with it.
-func TestBesideKoaOnlyUsersPayForTheirMark(t *testing.T) {
+// TestBesideKoaOnlyUsersPayForRevocations counts calls at a store without a memory of its own, and commands of one with it.
+func TestBesideKoaOnlyUsersPayForRevocations(t *testing.T) {
 	store := newSpyStore()
 	st := newPortal(t, sess.Config{Store: store, Koa: true}, nil)
 	nobody, ann := st.browser(), st.loggedIn("ann")

@@ -62,7 +62,7 @@ func (m *Manager) Open(ctx context.Context, id ID) (*Live, error) {
 	l.life.Begin(&m.lives, m.config.LiveSilence)
 	ctx, cancel := context.WithTimeout(ctx, m.config.StoreTimeout)
 	defer cancel()
-	if m.shelf.revoked != nil { // The watch does not look at marks: what came back is removed before.
+	if m.shelf.revoked != nil { // The watch does not look for revocations: what came back is removed before.
 		_, _ = m.shelf.read(ctx, &l.id, true)
 	}
 	stop, err := m.watcher().Watch(ctx, id, func(r *Record, err error) { l.life.Hear(r.inner(), err) })

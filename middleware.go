@@ -76,7 +76,7 @@ func NewManager(config Config) (*Manager, error) {
 		m.ring = sign.NewKeyring(signKeys(c.Keys), c.Cookie.Name, c.Koa)
 	}
 	m.users = users.Protocol{
-		Records: ledger{&m.shelf}, Index: indexOf(c.Store), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, defaultTTL),
+		Records: ledger{&m.shelf}, Index: m.shelf.index(), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, defaultTTL),
 		Max: max(c.MaxPerUser, 0), Provisional: m.shelf.atomic, Tombstones: m.shelf.atomic && !c.Koa,
 	}
 	if c.Koa {

@@ -14,12 +14,12 @@ import (
 // Revocations make the end of a user's session final beside a writer such as Koa, which stores what it has read without a
 // look at what is there by then: the record of before the end may come back behind it, with its user and a good proof of him.
 //
-//	sess   reads a        ends the session    leaves the mark    removes what came back
+//	sess   reads a        ends the session    revokes it    removes what came back
 //	Koa        reads a                    stores a                                       stores a
 //
-// So the end of a session leaves a mark under an id of its own, which nobody presents, and what is read or stored under
-// the session's id afterwards is no session if it is a user's. All that comes into a cache comes from such a read or store: what
-// comes between end and mark is removed, and what comes behind the mark meets it.
+// So the end of a session leaves a revocation under an id of its own, which nobody presents, and what is read or stored
+// under the session's id afterwards is no session if it is a user's. All that comes into a cache comes from such a read or
+// store: what comes between end and revocation is removed, and what comes behind the revocation meets it.
 //
 // A nil Revocations does nothing. It is safe for concurrent use.
 type Revocations struct {
@@ -30,29 +30,29 @@ type Revocations struct {
 	// Owner returns whose the session of id is, by its record, empty if nobody's.
 	Owner func(id *ident.ID, r *record.Record) string
 
-	// Keep is how long a mark stays: as long as a session that nobody uses.
+	// Keep is how long a revocation stays: as long as a session that nobody uses.
 	Keep time.Duration
 }
 
-// Ended leaves the mark of the session of id, which has ended, if it was a user's, or if was is nil: nobody knows what it
-// was. A session that never was is not harmed, since no id is given twice.
+// Ended revokes the session of id, which has ended, if it was a user's, or if was is nil: nobody knows what it was. A session
+// that never was is not harmed, since no id is given twice.
 func (v *Revocations) Ended(ctx context.Context, id *ident.ID, was *record.Record) error {
 	if v == nil || was != nil && v.Owner(id, was) == "" {
 		return nil
 	}
-	if err := v.mark(ctx, id); err != nil {
+	if err := v.revoke(ctx, id); err != nil {
 		return err
 	}
 	return v.Destroy(ctx, id)
 }
 
-// Cleared leaves the mark of the session of id, if it is a user's as was and nobody's as next. It comes before next is
-// stored: from then on the session can only be nobody's.
+// Cleared revokes the session of id, if it is a user's as was and nobody's as next. It comes before next is stored: from
+// then on the session can only be nobody's.
 func (v *Revocations) Cleared(ctx context.Context, id *ident.ID, was, next *record.Record) error {
 	if v == nil || was == nil || next.User() != "" || v.Owner(id, was) == "" {
 		return nil
 	}
-	return v.mark(ctx, id)
+	return v.revoke(ctx, id)
 }
 
 // Check returns [record.ErrNotFound] if r, which was read or stored under id, is of a session that has ended, and removes
@@ -61,8 +61,8 @@ func (v *Revocations) Check(ctx context.Context, id *ident.ID, r *record.Record)
 	if v == nil || r == nil || v.Owner(id, r) == "" {
 		return nil
 	}
-	mark := markOf(id)
-	_, err := v.Get(ctx, &mark, true)
+	at := revocationOf(id)
+	_, err := v.Get(ctx, &at, true)
 	switch {
 	case errors.Is(err, record.ErrNotFound):
 		return nil
@@ -75,19 +75,19 @@ func (v *Revocations) Check(ctx context.Context, id *ident.ID, r *record.Record)
 	return record.ErrNotFound
 }
 
-func (v *Revocations) mark(ctx context.Context, id *ident.ID) error {
+func (v *Revocations) revoke(ctx context.Context, id *ident.ID) error {
 	now := time.Now()
 	r, err := bare(record.Header{Created: now.UnixMilli(), Ends: now.Add(v.Keep).UnixMilli(), Grave: true})
 	if err != nil {
 		return err
 	}
-	mark := markOf(id)
-	return v.Set(ctx, &mark, r, v.Keep)
+	at := revocationOf(id)
+	return v.Set(ctx, &at, r, v.Keep)
 }
 
-// markOf is the id of the mark of a session: it does not reveal that of the session.
-func markOf(id *ident.ID) (mark ident.ID) {
+// revocationOf is the id of a session's revocation: it does not reveal that of the session.
+func revocationOf(id *ident.ID) (at ident.ID) {
 	sum := sha256.Sum256(append([]byte("sess ended "), id.Bytes()...))
-	mark, _ = ident.MakeID(base64.RawURLEncoding.EncodeToString(sum[:]))
-	return mark
+	at, _ = ident.MakeID(base64.RawURLEncoding.EncodeToString(sum[:]))
+	return at
 }
