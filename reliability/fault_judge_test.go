@@ -72,17 +72,17 @@ func (l *lateness) measure(done chan struct{}) {
 	}
 }
 
-// during returns by how much the timer was late in all while r was under way, and from then on for a moment, since the
+// during returns by how much the timer was late while r was under way, in all and at most, and from then on for a moment, since the
 // server and the user are late as well.
-func (l *lateness) during(r request) (sum time.Duration) {
+func (l *lateness) during(r request) (sum, most time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.all {
 		if s.end.After(r.start) && s.end.Add(-s.by).Before(r.end().Add(slack)) {
-			sum += s.by
+			sum, most = sum+s.by, max(most, s.by)
 		}
 	}
-	return sum
+	return sum, most
 }
 
 // max returns by how much the timer was late at most.
@@ -129,7 +129,7 @@ func (s *site) regains(before footing) footing {
 }
 
 // judge checks when requests failed and how long they took, and reports. A machine that stood still for half of a
-// StoreTimeout while a request was under way is no proof against the store.
+// StoreTimeout at once while a request was under way is no proof against the store.
 func (s *site) judge(before, after footing) {
 	began, ended, late := s.began.time(), s.ended.time(), s.late.max()
 	var failed int
@@ -137,7 +137,7 @@ func (s *site) judge(before, after footing) {
 	lastError = math.MinInt64
 	for _, r := range s.answers.noted {
 		slowest = max(slowest, r.took)
-		stood := s.late.during(r)
+		stood, longest := s.late.during(r)
 		if limit := 2*storeTimeout + slack + stood; r.took > limit {
 			s.wrong("slowest answer: got %v, want at most %v (2 × %v + %v, and %v by which timers were late meanwhile)", r.took, limit, storeTimeout, slack, stood)
 		}
@@ -157,7 +157,7 @@ func (s *site) judge(before, after footing) {
 		switch {
 		case r.end().Before(began):
 			s.wrong("%s: got 503 before the fault, want none", path)
-		case r.end().After(ended.Add(recovery+s.fault.look+late)) && stood < storeTimeout/2:
+		case r.end().After(ended.Add(recovery+s.fault.look+late)) && longest < storeTimeout/2:
 			s.wrong("%s: got 503 %v after the end of the fault, want none after %v", path, r.end().Sub(ended), recovery+s.fault.look)
 		case !s.fault.mayFail(r):
 			s.wrong("%s on node %d: got 503, want that it works under this fault", path, r.node)
