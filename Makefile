@@ -21,7 +21,7 @@ PUBLIC := $(patsubst %/go.mod,%,$(wildcard fiberv3/go.mod otel/go.mod))
 # Examples with dependencies of their own, modules too.
 EXAMPLES := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod))
 
-.PHONY: all test deps node fuzz lint modules examples interop browser streams reliability bench bench-quick factors shared instructions figures
+.PHONY: all test deps node fuzz lint modules examples interop browser streams reliability reliability-faults reliability-rest bench bench-quick factors shared instructions figures
 
 all:
 	@bash .ci/run
@@ -64,8 +64,16 @@ browser: deps
 streams: deps
 	cd streams && CI=1 go test -race -shuffle=on -timeout 10m ./... && go vet ./... && go mod tidy -diff
 
+# The faults and everything else are two processes beside each other: both mostly wait, and each looks after its own
+# goroutines and heap.
+FAULTS := CostNoData|GoesBack|ServerLost|SlotsThatMove|AddressThatMoves
 reliability: deps
-	cd reliability && CI=1 go test -race -shuffle=on -timeout 15m ./...
+	cd reliability && go test -race -run '^$$' ./...
+	+@$(MAKE) --no-print-directory -j2 --output-sync=target reliability-faults reliability-rest
+reliability-faults:
+	cd reliability && CI=1 go test -race -shuffle=on -timeout 15m -run '$(FAULTS)' .
+reliability-rest:
+	cd reliability && CI=1 go test -race -shuffle=on -timeout 15m -skip '$(FAULTS)' ./...
 
 bench: deps node
 	$(MAKE) -C bench

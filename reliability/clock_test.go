@@ -67,7 +67,7 @@ var clockShift = func() (seconds int64) {
 		t.Fatal(err)
 	}
 	program = filepath.Join(dir, "clocknode")
-	build := exec.Command("go", "build", "-overlay", write("overlay.json", string(overlay)), "-o", program, "./clocknode")
+	build := exec.Command("go", "build", "-p", "1", "-overlay", write("overlay.json", string(overlay)), "-o", program, "./clocknode")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build of a node with another clock: %v\n%s", err, out)
 	}
@@ -175,23 +175,26 @@ func TestSessionsEndByTheServersClockOnEveryNode(t *testing.T) {
 		nodes = append(nodes, startClockNode(t, program, shift, "-redis", server.Addr, "-ttl", ttl.String()))
 	}
 	for i, writer := range nodes {
-		b := newBrowser(t)
-		b.must(t, writer, "/login?user=ann")
-		stored := time.Now()
-		served := make([]time.Duration, len(nodes))
-		for time.Since(stored) < ttl+time.Second {
-			for j, n := range nodes {
-				asked := time.Since(stored)
-				if a, err := b.get(n, "/read"); err == nil && a.status == http.StatusOK {
-					served[j] = asked
+		t.Run(shifts[i].String(), func(t *testing.T) {
+			t.Parallel()
+			b := newBrowser(t)
+			b.must(t, writer, "/login?user=ann")
+			stored := time.Now()
+			served := make([]time.Duration, len(nodes))
+			for time.Since(stored) < ttl+time.Second {
+				for j, n := range nodes {
+					asked := time.Since(stored)
+					if a, err := b.get(n, "/read"); err == nil && a.status == http.StatusOK {
+						served[j] = asked
+					}
 				}
 			}
-		}
-		for j, last := range served {
-			if last > ttl || last < ttl*3/4 {
-				t.Errorf("written at a node %v off, read at one %v off: last served after %v, want %v", shifts[i], shifts[j], last, ttl)
+			for j, last := range served {
+				if last > ttl || last < ttl*3/4 {
+					t.Errorf("written at a node %v off, read at one %v off: last served after %v, want %v", shifts[i], shifts[j], last, ttl)
+				}
 			}
-		}
-		report(t, "written at a node %v off: last served after %v", shifts[i], served)
+			report(t, "written at a node %v off: last served after %v", shifts[i], served)
+		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -164,6 +165,9 @@ func TestFlippedBitGivesNoSessionOrARecordThatIsValid(t *testing.T) {
 	server := redistest.Start(t)
 	readers := newReaders(t, server)
 	good, b := stored(t, server, readers[0].node), newBrowser(t)
+	if os.Getenv("SESS_ALL_BITS") == "" { // The text is one word many times over.
+		good = strings.Replace(good, textOf("user-7"), "user-7.user-7.", 1)
+	}
 	var refused, broken, ended, foreign, shown int
 	for i := range len(good) {
 		for bit := range 8 {

@@ -134,7 +134,9 @@ func TestAServerThatGoesBackLosesNoMoreThanItsLastMoments(t *testing.T) {
 				}
 				return fmt.Sprintf("the replica was cut off %v before the master died", lag)
 			}},
-		{name: "cluster failover", place: clustered, loss: writes, fails: true,
+		// rueidis asks for the new master at a random moment within the second after a command has failed. Until the answer
+		// is there, commands fail.
+		{name: "cluster failover", place: clustered, loss: writes, fails: true, look: slack,
 			prepare: func(s *site) { s.replicated(s.cluster.Masters[0]) },
 			inflict: func(s *site) {
 				s.cluster.Masters[0].Kill()

@@ -158,11 +158,11 @@ func textOf(name string) string { return strings.Repeat(name+".", 36) }
 // lasts waits for as long as a fault lasts.
 func (s *site) lasts() { time.Sleep(faultTime(s.t)) }
 
-// faultTime is SESS_FAULT_SECONDS, by default one and a half.
+// faultTime is SESS_FAULT_SECONDS, by default one: as long as a load and a commit together may wait.
 func faultTime(t testing.TB) time.Duration {
 	text := os.Getenv("SESS_FAULT_SECONDS")
 	if text == "" {
-		return 1500 * time.Millisecond
+		return 2 * storeTimeout
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || n <= 0 {

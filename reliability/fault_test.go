@@ -13,6 +13,7 @@ type fault struct {
 	inflict func(s *site) // begins the fault and ends it
 	loss    loss
 	slowly  bool                          // reads get through, late, so load and commit may each wait for a StoreTimeout
+	look    time.Duration                 // what it takes the client to see the end, when it has begun to look within recovery
 	fails   bool                          // requests must fail, or the fault was none
 	spares  func(request) bool            // those that must not fail; nil: none are spared if the fault fails any
 	proves  func(s *site) (figure string) // checks that the fault took place; may be nil

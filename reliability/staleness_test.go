@@ -256,12 +256,13 @@ func TestALogoutIsKnownWithinMaxStaleBehindABrokenConnection(t *testing.T) {
 	for _, c := range []struct {
 		maxStale time.Duration
 		rounds   int
-	}{{100 * time.Millisecond, 6}, {400 * time.Millisecond, 3}, {time.Second, 1}} {
+	}{{100 * time.Millisecond, 4}, {400 * time.Millisecond, 2}, {time.Second, 1}} {
 		for _, fault := range faults {
 			if !fault.warm && c.maxStale >= time.Second { // The read fails first, at the StoreTimeout.
 				continue
 			}
 			t.Run(fmt.Sprintf("%s, MaxStale %v", fault.name, c.maxStale), func(t *testing.T) {
+				t.Parallel() // It mostly waits, and has a server of its own.
 				redis := redistest.Start(t)
 				proxy := redistest.NewProxy(t, redis.Addr)
 				a := startNode(t, at(redis.Addr), sess.RueidisConfig{MaxStale: c.maxStale}, nil, routes(nil).add)

@@ -57,6 +57,15 @@ type node struct {
 
 func newNode(t *testing.T, store sess.Store) *node {
 	t.Helper()
+	return newNodeWith(t, store, func(app *fiber.App) {
+		app.Get("/socket", detach, websocket.New(socket))
+		app.Get("/stream", detach, stream)
+	})
+}
+
+// newNodeWith is a node whose connections are those of connect.
+func newNodeWith(t *testing.T, store sess.Store, connect func(app *fiber.App)) *node {
+	t.Helper()
 	m, err := sess.NewManager(sess.Config{Store: store, Keys: sess.Keys("a key of these tests, 32 bytes..")})
 	if err != nil {
 		t.Fatal(err)
@@ -87,8 +96,7 @@ func newNode(t *testing.T, store sess.Store) *node {
 		_, err := m.User(c.FormValue("user")).EndAll(c.UserContext())
 		return err
 	})
-	app.Get("/socket", detach, websocket.New(socket))
-	app.Get("/stream", detach, stream)
+	connect(app)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -119,11 +127,12 @@ func detach(c *fiber.Ctx) error {
 func socket(c *websocket.Conn) {
 	live := c.Locals("live").(*sess.Live)
 	closed := make(chan struct{})
+	conn := c.NetConn().(interface{ UnsafeConn() net.Conn }).UnsafeConn()
 	stop := context.AfterFunc(live.Context(), func() {
 		defer close(closed)
 		reason := websocket.FormatCloseMessage(websocket.ClosePolicyViolation, context.Cause(live.Context()).Error())
 		_ = c.WriteControl(websocket.CloseMessage, reason, time.Now().Add(time.Second))
-		c.Close()
+		conn.Close()
 	})
 	defer func() {
 		if !stop() {

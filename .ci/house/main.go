@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"internal/redis":     {"internal/ident", "internal/near", "internal/record"},
 	"internal/redistest": {},
 	"internal/ordertest": {"", "sesstest"},
+	"internal/work":      {""},
 	"internal/status":    {},
 	"internal/users":     {"internal/ident", "internal/record"},
 	"": {
@@ -64,7 +65,7 @@ var allowed = map[string][]string{
 
 // redisFiles are the files, and folders with a slash behind, that may import the Redis client: a program that keeps its
 // sessions in memory must not link it. Tests may, and the examples that show Redis.
-var redisFiles = []string{"rueidis_store.go", "internal/redis/", "internal/redistest/", "examples/", "cmd/"}
+var redisFiles = []string{"rueidis_store.go", "internal/redis/", "internal/redistest/", "internal/work/", "examples/", "cmd/"}
 
 const redisClient = "github.com/redis/rueidis"
 
