@@ -146,7 +146,6 @@ func HardenedAAL3(keys ...Key) Config {
 // Defaults and bounds of Config.
 const (
 	defaultTTL            = draft.DefaultTTL
-	defaultStoreTimeout   = time.Second
 	defaultMaxRecordBytes = 64 << 10
 	maxMaxRecordBytes     = 16 << 20
 	defaultMaxPerUser     = 1000
@@ -249,27 +248,17 @@ func (c Config) withDefaults() Config {
 	if c.Koa && c.Cookie.MaxAge == 0 {
 		c.Cookie.MaxAge = min(cmp.Or(c.TTL, defaultTTL), cookies.MaxAge)
 	}
-	if c.RollingThreshold == 0 && !c.RollingAlways {
+	switch {
+	case c.RollingAlways:
+		c.RollingThreshold = 0
+	case c.RollingThreshold == 0:
 		c.RollingThreshold = 0.1
 	}
-	if c.RollingAlways {
-		c.RollingThreshold = 0
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.StoreTimeout == 0 {
-		c.StoreTimeout = defaultStoreTimeout
-	}
-	if c.LiveSilence == 0 {
-		c.LiveSilence = time.Minute
-	}
-	if c.MaxPerUser == 0 {
-		c.MaxPerUser = defaultMaxPerUser
-	}
-	if c.MaxRecordBytes == 0 {
-		c.MaxRecordBytes = defaultMaxRecordBytes
-	}
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.StoreTimeout = cmp.Or(c.StoreTimeout, time.Second)
+	c.LiveSilence = cmp.Or(c.LiveSilence, time.Minute)
+	c.MaxPerUser = cmp.Or(c.MaxPerUser, defaultMaxPerUser)
+	c.MaxRecordBytes = cmp.Or(c.MaxRecordBytes, defaultMaxRecordBytes)
 	return c
 }
 

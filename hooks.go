@@ -66,6 +66,15 @@ func (m *Manager) drop(stripe uint32, e Event) {
 	emit(m.config.Hooks.Dropped, e)
 }
 
+// dropped tells of a write through a handle that is not alive.
+func (s Session) dropped() {
+	if s.t == nil {
+		lost()
+		return
+	}
+	s.t.r.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
+}
+
 // timedStore tells Hooks.Store of every call of a store.
 type timedStore struct {
 	store     Store

@@ -79,9 +79,5 @@ func (m *Manager) Verified(key int) uint64 {
 
 // signKeys returns keys as the signer takes them.
 func signKeys(keys []Key) []sign.Key {
-	s := make([]sign.Key, len(keys))
-	for i, k := range keys {
-		s[i] = sign.Key(k)
-	}
-	return s
+	return mapped(keys, func(k Key) sign.Key { return sign.Key(k) })
 }

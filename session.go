@@ -368,13 +368,6 @@ func (s Session) mustEnter(op string) (*request, error) {
 	return r, nil
 }
 
-// dropped tells of a write through a handle that is not alive.
-func (s Session) dropped() {
-	if s.t != nil {
-		s.t.r.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
-	}
-}
-
 // released is the error of a handle that is not alive.
 func (s Session) released(op string) error { return &Error{Op: op, Err: ErrReleased} }
 

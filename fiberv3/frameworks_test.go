@@ -537,6 +537,57 @@ func TestStrictAndRequireLoginAskTheStoreAndSayWhatIsMissing(t *testing.T) {
 	})
 }
 
+// Who forgets the middleware must not find guarded routes open, and must be told apart from a visitor.
+func TestWhereNoSessionMiddlewareRunsEveryGuardRefuses(t *testing.T) {
+	onEach(t, func(t *testing.T, s site) {
+		if p, ok := s.(*plain); ok {
+			p.m = newManager(t, sess.Config{}) // It has RequireLogin, and wraps nothing.
+		}
+		s.strict("/strict", whoami)
+		s.forUsers(0, "/users", whoami)
+		s.get("/flashes", func(v visit) error {
+			sess.AddFlash(v.session(), "lost")
+			if _, err := sess.Flashes[string](v.session()); !errors.Is(err, sess.ErrReleased) {
+				t.Errorf("Flashes: got %+v, want ErrReleased", err)
+			}
+			if err := v.session().Err(); !errors.Is(err, sess.ErrReleased) {
+				t.Errorf("Err: got %+v, want ErrReleased", err)
+			}
+			return nil
+		})
+		b := newBrowser(t, listen(t, s.serve()))
+		b.want("/strict", 500, "Internal Server Error")
+		b.want("/users", 500, "Internal Server Error")
+		b.want("/flashes", 200, "")
+	})
+}
+
+// An ErrorHandler of Fiber v3 finds both the reason and the error of its own framework.
+func TestWhatRequireLoginRefusesIsToldApartOnFiberV3(t *testing.T) {
+	var got error
+	app := fiber3.New(fiber3.Config{ErrorHandler: func(c fiber3.Ctx, err error) error {
+		got = err
+		return fiber3.DefaultErrorHandler(c, err)
+	}})
+	app.Use(sess.New())
+	app.Get("/in", func(c fiber3.Ctx) error { sess.From(c).Login("ann"); return nil })
+	app.Get("/any", sess.RequireLogin(0), func(fiber3.Ctx) error { return nil })
+	app.Get("/fresh", sess.RequireLogin(time.Nanosecond), func(fiber3.Ctx) error { return nil })
+	b := newBrowser(t, listen(t, app.Handler()))
+	want := func(path string, sentinel error, status int, body string) {
+		t.Helper()
+		got = nil
+		b.want(path, status, body)
+		if fe, ok := errors.AsType[*fiber3.Error](got); !errors.Is(got, sentinel) || !ok || fe.Code != status {
+			t.Errorf("%s: got the error %+v, want %v, and Fiber's of %d", path, got, sentinel, status)
+		}
+	}
+	want("/any", sess.ErrLoginRequired, 401, "Unauthorized")
+	b.get("/in")
+	time.Sleep(time.Millisecond)
+	want("/fresh", sess.ErrLoginTooOld, 403, "Forbidden")
+}
+
 // refreshing is a store that reads from memory, and may fail where it is asked to look past that.
 type refreshing struct {
 	*sess.MemoryStore
