@@ -33,7 +33,8 @@ type Config struct {
 	// Cookie holds the attributes of the session cookie. See [Cookie] for its defaults.
 	Cookie Cookie
 
-	// Transport carries the session in place of cookies, see [HeaderTransport]. Default: cookies.
+	// Transport carries the session in place of cookies, see [HeaderTransport]. Of Cookie, Name (which is signed with the id), Path
+	// and MaxAge count as ever, so that one Config may serve browsers and, with a Transport, devices. Default: cookies.
 	Transport Transport
 
 	// TTL is how long a session lives after its last save, or after its last renewal when Rolling. It beats what a
@@ -156,13 +157,16 @@ const (
 // Validate reports every mistake in c at once, each with the field, the value, the rule and the remedy. [New] and
 // [NewManager] call it.
 func (c Config) Validate() error {
-	if v := reflect.ValueOf(c.Store); v.Kind() == reflect.Pointer && v.IsNil() {
-		return fmt.Errorf("sess: Config.Store: a nil %T; want a store, or none for the default", c.Store)
+	for i, value := range [...]any{c.Store, c.Transport} {
+		if v := reflect.ValueOf(value); v.Kind() == reflect.Pointer && v.IsNil() {
+			field := [...]string{"Store", "Transport"}[i]
+			return fmt.Errorf("sess: Config.%s: a nil %T; want one that works, or none for the default", field, value)
+		}
 	}
 	return c.validate()
 }
 
-// validate is Validate where there is a store, or none.
+// validate is Validate where nothing is a nil pointer in an interface.
 func (c Config) validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("sess: Config."+format, args...)) }
@@ -170,7 +174,7 @@ func (c Config) validate() error {
 	if _, memory := c.Store.(*MemoryStore); len(c.Keys) == 0 && c.Store != nil && !memory && !c.Cookie.DangerouslyUnsigned {
 		wrong("Keys: none; want at least one where the Store outlives the process, or its sessions do not")
 	}
-	errs = append(errs, sign.ValidateKeys("Config.Keys", signKeys(c.Keys), c.DangerouslyShortKeys)...)
+	errs = append(errs, sign.ValidateKeys("Config.Keys", signKeys(c.Keys), c.DangerouslyShortKeys, c.Koa)...)
 	errs = append(errs, cookies.Cookie(c.Cookie).WithDefaults().Validate(!c.Cookie.DangerouslyUnsigned, c.Koa)...)
 	if !c.Cookie.Expires.IsZero() {
 		wrong("Cookie.Expires: is set; it belongs to one session (Session.SetCookie); here set MaxAge or TTL")

@@ -1,9 +1,11 @@
 package sess_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -243,5 +245,27 @@ func TestCheckLoginTellsAFailingStoreFromAVisitor(t *testing.T) {
 	store.ask(func(context.Context, string, sess.ID) error { return errors.New("connection refused") })
 	if r := c.get("/page"); r.status != 503 {
 		t.Errorf("got %d, want 503", r.status)
+	}
+}
+
+// A Remember whose error nobody reads leaves people logged out after a day, and nothing else would tell why.
+func TestACallThatIsRefusedIsLoggedAlthoughItReturnsAnError(t *testing.T) {
+	for op, call := range map[string]func(s sess.Session) error{
+		"remember": func(s sess.Session) error { return s.Remember(31 * 24 * time.Hour) },
+		"cookie":   func(s sess.Session) error { return s.SetCookie(sess.Cookie{Path: "no slash"}) },
+	} {
+		var log bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&log, nil))
+		app := routed(sess.Config{Lifetime: 30 * 24 * time.Hour, Logger: logger}, routes{"call": func(_ *fiber.Ctx, s sess.Session) error {
+			if err := call(s); err == nil {
+				t.Errorf("%s: got no error, want one", op)
+			}
+			return nil
+		}})
+		newClient(app).get("/call")
+		newClient(app).get("/call")
+		if n := strings.Count(log.String(), "sess: a call was refused\" op="+op); n != 1 {
+			t.Errorf("%s: got %d lines, want one in a second:\n%s", op, n, log.String())
+		}
 	}
 }

@@ -60,9 +60,10 @@ func (m *Manager) SetKeys(keys ...Key) error {
 		return errors.New("sess: SetKeys: no keys; want one or more")
 	}
 	k := signKeys(keys)
-	if errs := sign.ValidateKeys("SetKeys", k, m.config.DangerouslyShortKeys); errs != nil {
+	if errs := sign.ValidateKeys("SetKeys", k, m.config.DangerouslyShortKeys, m.config.Koa); errs != nil {
 		return errors.Join(errs...)
 	}
+	sign.WarnOfKeys(m.config.Logger, "SetKeys", k)
 	m.ring.SetKeys(k)
 	return nil
 }

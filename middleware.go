@@ -72,7 +72,9 @@ func NewManager(config Config) (*Manager, error) {
 	m := &Manager{config: &c, outside: &ticket{}, journal: journal.New(c.Logger)}
 	m.shelf.init(c.Store, c.StoreTimeout, c.Hooks.Store)
 	if !c.Cookie.DangerouslyUnsigned {
-		m.ring = sign.NewKeyring(signKeys(c.Keys), c.Cookie.Name, c.Koa)
+		keys := signKeys(c.Keys)
+		sign.WarnOfKeys(c.Logger, "Config.Keys", keys)
+		m.ring = sign.NewKeyring(keys, c.Cookie.Name, c.Koa)
 	}
 	m.users = users.Protocol{
 		Records: ledger{&m.shelf}, Index: indexOf(c.Store), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, defaultTTL),

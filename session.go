@@ -177,7 +177,7 @@ func (s Session) SetCookie(c Cookie) error {
 		return err
 	}
 	defer r.guard.Unlock()
-	return wrap("cookie", r.setCookie(c))
+	return r.logged("cookie", r.setCookie(c))
 }
 
 // Token returns a token that is bound to this session and to purpose, for forms and headers: [Session.CheckToken] knows it

@@ -307,7 +307,7 @@ func (s Session) Remember(d time.Duration) error {
 		return err
 	}
 	defer r.guard.Unlock()
-	return wrap("remember", r.remember(d))
+	return r.logged("remember", r.remember(d))
 }
 
 // All returns the keys of the session and the JSON of their values, in the order of [Session.Keys]. It sees the session as

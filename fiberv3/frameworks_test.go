@@ -562,6 +562,17 @@ func TestWhereNoSessionMiddlewareRunsEveryGuardRefuses(t *testing.T) {
 	})
 }
 
+func TestWhereNoSessionMiddlewareRunsCSRFWithTokensRefuses(t *testing.T) {
+	app2, app3 := fiber2.New(fiber2.Config{DisableStartupMessage: true}), fiber3.New()
+	app2.Use(csrf2.New(csrf2.Config{Token: true}))
+	app3.Use(csrf.New(csrf.Config{Token: true}))
+	for name, handler := range map[string]fasthttp.RequestHandler{"Fiber v2": app2.Handler(), "Fiber v3": app3.Handler()} {
+		t.Run(name, func(t *testing.T) {
+			newBrowser(t, listen(t, handler)).wantPost("/form", 500, "Internal Server Error")
+		})
+	}
+}
+
 // An ErrorHandler of Fiber v3 finds both the reason and the error of its own framework.
 func TestWhatRequireLoginRefusesIsToldApartOnFiberV3(t *testing.T) {
 	var got error
@@ -621,11 +632,16 @@ func TestCSRFRefusesOtherSitesAndTakesTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBrowser(t, listen(t, handler))
 			token := b.get("/form").body
-			b.wantPost("/form", 403, csrf.ErrToken.Error())
+			refused := []answer{b.wantPost("/form", 403, csrf.ErrToken.Error())}
 			b.head.Set(csrf.HeaderName, token)
 			b.wantPost("/form", 200, "posted")
 			b.head.Set("Sec-Fetch-Site", "cross-site")
-			b.wantPost("/form", 403, csrf.ErrOrigin.Error())
+			refused = append(refused, b.wantPost("/form", 403, csrf.ErrOrigin.Error()))
+			for _, r := range refused {
+				if got := r.header.Get("Cache-Control"); got != "no-store" {
+					t.Errorf("%q: got Cache-Control %q, want no-store", r.body, got)
+				}
+			}
 		})
 	}
 }
