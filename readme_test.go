@@ -8,9 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fibersess/sess"
 )
 
 // goBlocks returns the Go code of a page, without the marks around it.
@@ -166,5 +170,20 @@ func main() {
 `+code+`
 }
 `)
+	}
+}
+
+func TestTheConfigurationPageHasEveryField(t *testing.T) {
+	page, err := os.ReadFile("docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, of := range []reflect.Type{reflect.TypeFor[sess.Config](), reflect.TypeFor[sess.Cookie]()} {
+		for i := range of.NumField() {
+			name := of.Field(i).Name
+			if name != "Cookie" && !regexp.MustCompile("(?m)^\\|[^|]*`(Cookie\\.)?"+name+"`[^|]*\\|").Match(page) {
+				t.Errorf("%s.%s: got no row, want one", of.Name(), name)
+			}
+		}
 	}
 }
