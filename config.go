@@ -213,7 +213,7 @@ func (c Config) validate() error {
 	if c.Cookie.DangerouslyUnsigned && len(c.Keys) > 0 {
 		wrong("Cookie.DangerouslyUnsigned: true, but Keys are set; want one of the two")
 	}
-	if c.MaxPerUser > 0 && c.Store != nil && indexOf(c.Store) == nil {
+	if c.MaxPerUser > 0 && c.Store != nil && (&shelf{store: c.Store}).index() == nil {
 		wrong("MaxPerUser: %d, but the Store is no UserIndex; want one that is, or 0", c.MaxPerUser)
 	}
 	if c.Koa && c.Transport != nil {

@@ -1,8 +1,6 @@
 package sess
 
 import (
-	"context"
-	"errors"
 	"iter"
 	"time"
 
@@ -25,8 +23,9 @@ type Hooks struct {
 	Expired     func(Event) // A record's own end had passed, though the store still held it.
 	StoreError  func(Event) // The store failed; Event.Err says how. The client hears only 503.
 
-	// Store hears of every call of the store: "get", "refresh", "set", "swap", "end", "destroy", how long it took, and its error,
-	// where a miss is none. Reads that the store's memory answers are no calls.
+	// Store hears of every call of the store: "get", "refresh", "set", "swap", "end", "destroy", and of its index of users:
+	// "enter", "entries", "leave", "admit", "mark"; how long it took, and its error, where a miss and a refused login are none.
+	// Reads that the store's memory answers are no calls.
 	Store func(op string, took time.Duration, err error)
 }
 
@@ -83,54 +82,6 @@ func (s Session) dropped() {
 	s.t.r.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
 }
 
-// timedStore tells Hooks.Store of every call of a store.
-type timedStore struct {
-	store     Store
-	swapper   Swapper
-	refresher Refresher
-	ender     Ender
-	heard     func(op string, took time.Duration, err error)
-}
-
-func (t *timedStore) Get(ctx context.Context, id ID) (r *Record, err error) {
-	defer t.time("get", time.Now(), &err)
-	return t.store.Get(ctx, id)
-}
-
-func (t *timedStore) Refresh(ctx context.Context, id ID) (r *Record, err error) {
-	defer t.time("refresh", time.Now(), &err)
-	return t.refresher.Refresh(ctx, id)
-}
-
-func (t *timedStore) Set(ctx context.Context, id ID, r *Record, ttl time.Duration) (err error) {
-	defer t.time("set", time.Now(), &err)
-	return t.store.Set(ctx, id, r, ttl)
-}
-
-func (t *timedStore) Swap(ctx context.Context, id ID, old, next *Record, ttl time.Duration) (r *Record, err error) {
-	defer t.time("swap", time.Now(), &err)
-	return t.swapper.Swap(ctx, id, old, next, ttl)
-}
-
-func (t *timedStore) End(ctx context.Context, id ID) (r *Record, err error) {
-	defer t.time("end", time.Now(), &err)
-	return t.ender.End(ctx, id)
-}
-
-func (t *timedStore) Destroy(ctx context.Context, id ID) (err error) {
-	defer t.time("destroy", time.Now(), &err)
-	return t.store.Destroy(ctx, id)
-}
-
-// time reports a call that began at since. A miss is no error.
-func (t *timedStore) time(op string, since time.Time, err *error) {
-	told := *err
-	if errors.Is(told, ErrNotFound) {
-		told = nil
-	}
-	t.heard(op, time.Since(since), told)
-}
-
 // Stats are a manager's counts since it was made; all but Lives only grow.
 type Stats struct {
 	Loaded        uint64 // Records found for a request.
@@ -157,7 +108,5 @@ func (s Stats) All() iter.Seq2[string, int64] { return tally.Each(s) }
 
 // Stats returns the counts of this moment. It may be called at any time. It costs some hundred loads and a lock for Lives.
 func (m *Manager) Stats() Stats {
-	m.lives.mu.Lock()
-	defer m.lives.mu.Unlock()
-	return Stats(m.tally.Stats(len(m.lives.all)))
+	return Stats(m.tally.Stats(m.lives.Len()))
 }

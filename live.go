@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/fibersess/sess/internal/guard"
 	"github.com/fibersess/sess/internal/ident"
-	"github.com/fibersess/sess/internal/poll"
+	"github.com/fibersess/sess/internal/live"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/valyala/fasthttp"
 )
@@ -23,18 +22,9 @@ import (
 // It costs no goroutine. Close it when it is not needed any more: it is an io.Closer, which Fiber's Locals close with the
 // connection. A Live is safe for concurrent use; the zero Live is not usable.
 type Live struct {
-	m      *Manager
-	id     ident.ID
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-
-	mu     sync.Mutex
-	stop   func()      // of the watch; nil: it is not there yet, or the Live has ended
-	timer  *time.Timer // runs until the Live must end if nothing is heard
-	ends   time.Time   // of the session; zero: unknown
-	silent time.Time   // since when the store cannot tell; zero: it can
-	reason error       // why it cannot
-	ended  bool
+	m    *Manager
+	id   ident.ID
+	life live.Life
 }
 
 var _ io.Closer = (*Live)(nil)
@@ -65,42 +55,38 @@ func (s Session) Detach(ctx context.Context) (*Live, error) {
 // Open returns the session of an id as a Live. The error is ErrEnded if there is none, ErrRenewed if it was renewed, else
 // the store's.
 func (m *Manager) Open(ctx context.Context, id ID) (*Live, error) {
-	if m.lives.closed() {
+	if m.lives.Closed() {
 		return nil, &Error{Op: "open", Err: ErrClosed}
 	}
 	l := &Live{m: m, id: ident.ID(id)}
-	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.life.Begin(&m.lives, m.config.LiveSilence)
 	ctx, cancel := context.WithTimeout(ctx, m.config.StoreTimeout)
 	defer cancel()
-	stop, err := m.watcher().Watch(ctx, id, l.hear)
+	if m.shelf.revoked != nil { // The watch does not look for revocations: what came back is removed before.
+		_, _ = m.shelf.read(ctx, &l.id, true)
+	}
+	stop, err := m.watcher().Watch(ctx, id, func(r *Record, err error) { l.life.Hear(r.inner(), err) })
+	if err == nil {
+		err = l.life.Watched(stop)
+	} else {
+		l.life.End(err)
+	}
 	if err != nil {
-		l.end(err)
 		return nil, &Error{Op: "open", Err: err}
-	}
-	l.mu.Lock()
-	ended := l.ended
-	if !ended {
-		l.stop = stop
-		m.lives.add(l)
-	}
-	l.mu.Unlock()
-	if ended {
-		stop()
-		return nil, &Error{Op: "open", Err: context.Cause(l.ctx)}
 	}
 	return l, nil
 }
 
 // Done is closed when the session has ended for this Live, and by Close.
-func (l *Live) Done() <-chan struct{} { return l.ctx.Done() }
+func (l *Live) Done() <-chan struct{} { return l.life.Context().Done() }
 
 // Context ends when Done is closed. Its context.Cause says why: ErrEnded, ErrRenewed, ErrExpired; the store's error, if the
 // store could not tell for Config.LiveSilence; ErrClosed behind Manager.Close; context.Canceled behind Close.
-func (l *Live) Context() context.Context { return l.ctx }
+func (l *Live) Context() context.Context { return l.life.Context() }
 
 // Close lets go of the session, which goes on. A second call does nothing.
 func (l *Live) Close() error {
-	l.end(context.Canceled)
+	l.life.End(context.Canceled)
 	return nil
 }
 
@@ -109,8 +95,8 @@ func (l *Live) Close() error {
 // Destroy; it may not use Login, Regenerate, Remember or SetCookie, since no cookie can tell of them. Config.Valid and
 // BeforeSave are not called. The error is ErrEnded if the session has ended or was renewed.
 func (l *Live) Do(ctx context.Context, f func(s Session) error) error {
-	if l.ctx.Err() != nil {
-		return &Error{Op: "do", Err: errors.Join(ErrEnded, context.Cause(l.ctx))}
+	if alive := l.life.Context(); alive.Err() != nil {
+		return &Error{Op: "do", Err: errors.Join(ErrEnded, context.Cause(alive))}
 	}
 	r := l.m.requests.Get().(*request)
 	t := r.bindLive(ctx, &l.id)
@@ -154,156 +140,17 @@ func (r *request) bindLive(ctx context.Context, id *ident.ID) *ticket {
 	return r.ticket()
 }
 
-// hear is told what the store keeps.
-func (l *Live) hear(r *Record, err error) {
-	switch {
-	case err == nil && r.inner().Tombstone():
-		l.end(ErrRenewed)
-	case err == nil && !r.inner().Live(), errors.Is(err, ErrCorrupt):
-		l.end(ErrEnded)
-	case err == nil:
-		l.goOn(r.Expires())
-	case errors.Is(err, ErrNotFound):
-		l.end(l.gone())
-	case errors.Is(err, ErrClosed):
-		l.end(ErrClosed)
-	default:
-		l.deaf(err)
-	}
-}
-
-// gone tells an end by time from any other.
-func (l *Live) gone() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.ends.IsZero() && !time.Now().Before(l.ends) {
-		return ErrExpired
-	}
-	return ErrEnded
-}
-
-// goOn notes when the session ends that the store keeps.
-func (l *Live) goOn(ends time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ends, l.silent, l.reason = ends, time.Time{}, nil
-	l.wait()
-}
-
-// deaf notes that the store cannot tell.
-func (l *Live) deaf(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.silent.IsZero() {
-		l.silent = time.Now()
-	}
-	l.reason = err
-	l.wait()
-}
-
-// until is when the Live must end if nothing more is heard, and the reason; zero: never. The lock is held.
-func (l *Live) until() (at time.Time, why error) {
-	at, why = l.ends, ErrExpired
-	if !l.silent.IsZero() {
-		if deaf := l.silent.Add(l.m.config.LiveSilence); at.IsZero() || deaf.Before(at) {
-			at, why = deaf, l.reason
-		}
-	}
-	return at, why
-}
-
-// wait sets the timer. The lock is held.
-func (l *Live) wait() {
-	at, _ := l.until()
-	switch {
-	case l.ended:
-	case at.IsZero():
-		if l.timer != nil {
-			l.timer.Stop()
-		}
-	case l.timer == nil:
-		l.timer = time.AfterFunc(time.Until(at), l.due)
-	default:
-		l.timer.Reset(time.Until(at))
-	}
-}
-
-// due is called when the timer has run out. Something may have been heard meanwhile.
-func (l *Live) due() {
-	l.mu.Lock()
-	at, why := l.until()
-	due := !at.IsZero() && !time.Now().Before(at)
-	if !due {
-		l.wait()
-	}
-	l.mu.Unlock()
-	if due {
-		l.end(why)
-	}
-}
-
-// end ends l, once.
-func (l *Live) end(cause error) {
-	l.mu.Lock()
-	stop := l.stop
-	again := l.ended
-	l.ended, l.stop = true, nil
-	if l.timer != nil {
-		l.timer.Stop()
-	}
-	l.mu.Unlock()
-	if again {
-		return
-	}
-	if stop != nil {
-		stop()
-		l.m.lives.remove(l)
-	}
-	l.cancel(cause)
-}
-
 // Format prints nothing of the session, for every verb.
 func (l *Live) Format(f fmt.State, _ rune) { io.WriteString(f, "sess.Live") }
-
-// lives are the Lives of a Manager, for its Close.
-type lives struct {
-	mu   sync.Mutex
-	all  map[*Live]struct{}
-	poll *poll.Poller // of a store that is no Watcher; nil: not needed yet
-	shut bool
-}
-
-func (ls *lives) add(l *Live) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	if ls.all == nil {
-		ls.all = map[*Live]struct{}{}
-	}
-	ls.all[l] = struct{}{}
-}
-
-func (ls *lives) remove(l *Live) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	delete(ls.all, l)
-}
-
-func (ls *lives) closed() bool {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	return ls.shut
-}
 
 // Close ends every [Live] of m, with the cause ErrClosed, and what watches for them. Requests are served on, and the store
 // stays open. A second call does nothing.
 func (m *Manager) Close() error {
-	m.lives.mu.Lock()
-	all, poller := m.lives.all, m.lives.poll
-	m.lives.all, m.lives.poll, m.lives.shut = nil, nil, true
-	m.lives.mu.Unlock()
-	for l := range all {
-		l.end(ErrClosed)
-	}
+	m.lives.Close()
+	m.polling.Lock()
+	poller := m.poller
+	m.poller = nil
+	m.polling.Unlock()
 	if poller != nil {
 		poller.Close()
 	}
@@ -315,18 +162,18 @@ func (m *Manager) watcher() Watcher {
 	if w, ok := capability[Watcher](m.config.Store); ok {
 		return w
 	}
-	m.lives.mu.Lock()
-	defer m.lives.mu.Unlock()
-	if m.lives.poll == nil {
-		m.lives.poll = poll.New(m.config.StoreTimeout, func(ctx context.Context, id *ident.ID) (*record.Record, error) {
+	m.polling.Lock()
+	defer m.polling.Unlock()
+	if m.poller == nil {
+		m.poller = live.NewPoller(m.config.StoreTimeout, func(ctx context.Context, id *ident.ID) (*record.Record, error) {
 			return m.shelf.read(ctx, id, true)
 		})
 	}
-	return polling{m.lives.poll}
+	return polling{m.poller}
 }
 
 // polling is the Watcher of a store that is none.
-type polling struct{ *poll.Poller }
+type polling struct{ *live.Poller }
 
 func (p polling) Watch(ctx context.Context, id ID, seen func(*Record, error)) (stop func(), err error) {
 	return p.Poller.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })

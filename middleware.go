@@ -15,6 +15,7 @@ import (
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/journal"
+	"github.com/fibersess/sess/internal/live"
 	"github.com/fibersess/sess/internal/sign"
 	"github.com/fibersess/sess/internal/tally"
 	"github.com/fibersess/sess/internal/users"
@@ -48,7 +49,10 @@ type Manager struct {
 	config *Config // defaults filled in; not written after NewManager
 	shelf  shelf
 	users  users.Protocol
-	lives  lives
+	lives  live.Set
+
+	polling sync.Mutex
+	poller  *live.Poller // of a store that is no Watcher; nil: not needed yet
 
 	ring    *sign.Keyring // nil: unsigned
 	ids     ident.Source
@@ -77,11 +81,16 @@ func NewManager(config Config) (*Manager, error) {
 		m.ring = sign.NewKeyring(keys, c.Cookie.Name, c.Koa)
 	}
 	m.users = users.Protocol{
-		Records: ledger{&m.shelf}, Index: indexOf(c.Store), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, defaultTTL),
+		Records: ledger{&m.shelf}, Index: m.shelf.index(), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, defaultTTL),
 		Max: max(c.MaxPerUser, 0), Provisional: m.shelf.atomic, Tombstones: m.shelf.atomic && !c.Koa,
 	}
 	if c.Koa {
 		m.users.Owner = m.proven
+		m.users.Revoked = &users.Revocations{
+			Get: m.shelf.get, Set: m.shelf.set, Destroy: m.shelf.destroy, Owner: m.proven,
+			Keep: max(m.users.Step, c.Lifetime, c.Cookie.MaxAge),
+		}
+		m.shelf.revoked = m.users.Revoked
 	}
 	m.cookie = cookies.Cookie(c.Cookie)
 	m.cookies = cookies.NewWriter(&m.cookie, m.ring)

@@ -372,7 +372,7 @@ func TestAPanicBesideALoginLeavesOneSession(t *testing.T) {
 			}))
 			first, second := newClient(app), newClient(app)
 			wantReply(t, "the first login", first.get("/in"), 200, "")
-			time.Sleep(2 * time.Millisecond) // Of two logins in one millisecond either may be the older one.
+			time.Sleep(2 * time.Millisecond) // of two logins in one millisecond either may be the older one
 			armed = true
 			r := second.get("/in")
 			armed = false

@@ -30,6 +30,7 @@ func untracked(server *redistest.Server) map[string]rueidis.ClientOption {
 }
 
 func TestRueidisWithoutReportsKeepsEveryPromise(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	for _, koa := range []bool{false, true} {
 		t.Run(fmt.Sprintf("Koa %t", koa), func(t *testing.T) {

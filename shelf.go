@@ -24,6 +24,9 @@ type shelf struct {
 	local     bool          // the store does no I/O: no deadline is made for it
 	timeout   time.Duration // Config.StoreTimeout
 	queue     *group.Queue
+	revoked   *users.Revocations // nil: no other writer brings sessions back that have ended
+
+	heard func(op string, took time.Duration, err error) // Hooks.Store
 }
 
 // init completes s: what it cannot do is filled in.
@@ -34,14 +37,17 @@ func (b *shelf) init(s Store, timeout time.Duration, heard func(op string, took 
 	b.refresher, b.cached = s.(Refresher)
 	b.ender, _ = s.(Ender)
 	_, b.local = s.(Local)
-	if heard != nil {
-		t := &timedStore{s, b.swapper, b.refresher, b.ender, heard}
-		b.store, b.swapper, b.refresher = t, t, t
-		if b.ender != nil {
-			b.ender = t
-		}
-	}
+	b.heard = heard
 	b.queue = group.New(b.swap, b.newest)
+}
+
+// tell tells Hooks.Store of a call that began at since. A miss and a refused login are answers, and no failures.
+func (b *shelf) tell(op string, since time.Time, err *error) {
+	told := *err
+	if errors.Is(told, ErrNotFound) || errors.Is(told, ErrLoginRefused) {
+		told = nil
+	}
+	b.heard(op, time.Since(since), told)
 }
 
 // peek returns the record of id that the store's memory holds.
@@ -55,29 +61,87 @@ func (b *shelf) peek(id *ident.ID, at time.Time) (*record.Record, bool) {
 
 // read asks the store for the record of id; if fresh, past a cache.
 func (b *shelf) read(ctx context.Context, id *ident.ID, fresh bool) (*record.Record, error) {
-	if fresh && b.cached {
-		r, err := b.refresher.Refresh(ctx, ID(*id))
-		return (*record.Record)(r), err
+	r, err := b.get(ctx, id, fresh)
+	if err == nil {
+		err = b.revoked.Check(ctx, id, r)
 	}
-	r, err := b.store.Get(ctx, ID(*id))
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (b *shelf) set(ctx context.Context, id *ident.ID, r *record.Record, ttl time.Duration) (err error) {
+	if b.heard != nil {
+		defer b.tell("set", time.Now(), &err)
+	}
+	return b.store.Set(ctx, ID(*id), (*Record)(r), ttl)
+}
+
+func (b *shelf) get(ctx context.Context, id *ident.ID, fresh bool) (_ *record.Record, err error) {
+	fresh = fresh && b.cached
+	if b.heard != nil {
+		op := "get"
+		if fresh {
+			op = "refresh"
+		}
+		defer b.tell(op, time.Now(), &err)
+	}
+	var r *Record
+	if fresh {
+		r, err = b.refresher.Refresh(ctx, ID(*id))
+	} else {
+		r, err = b.store.Get(ctx, ID(*id))
+	}
 	return (*record.Record)(r), err
 }
 
-func (b *shelf) destroy(ctx context.Context, id *ident.ID) error {
+func (b *shelf) destroy(ctx context.Context, id *ident.ID) (err error) {
+	if b.heard != nil {
+		defer b.tell("destroy", time.Now(), &err)
+	}
 	return b.store.Destroy(ctx, ID(*id))
 }
 
 // swap is [Swapper]'s, which in a store that is none compares nothing.
 func (b *shelf) swap(ctx context.Context, id *ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
+	now, err := b.exchange(ctx, id, old, next, ttl)
+	if err != nil || b.revoked == nil {
+		return now, err
+	}
+	if now != nil {
+		old = now
+	}
+	if err = b.revoked.Check(ctx, id, old); err != nil {
+		return nil, err
+	}
+	if now == nil {
+		err = b.revoked.Ended(ctx, id, old)
+	}
+	return now, err
+}
+
+func (b *shelf) exchange(ctx context.Context, id *ident.ID, old, next *record.Record, ttl time.Duration) (_ *record.Record, err error) {
 	switch {
 	case b.atomic:
+		if b.heard != nil {
+			defer b.tell("swap", time.Now(), &err)
+		}
 		r, err := b.swapper.Swap(ctx, ID(*id), (*Record)(old), (*Record)(next), ttl)
 		return (*record.Record)(r), err
 	case next == nil:
 		return nil, b.destroy(ctx, id)
 	default:
-		return next, b.store.Set(ctx, ID(*id), (*Record)(next), ttl)
+		return next, b.set(ctx, id, next, ttl)
 	}
+}
+
+func (b *shelf) end(ctx context.Context, id *ident.ID) (_ *record.Record, err error) {
+	if b.heard != nil {
+		defer b.tell("end", time.Now(), &err)
+	}
+	r, err := b.ender.End(ctx, ID(*id))
+	return (*record.Record)(r), err
 }
 
 // The first loss tells that others write the same session: then the commit joins those of this process, and so does at
@@ -130,19 +194,20 @@ func (l ledger) Swap(ctx context.Context, id *ident.ID, old, next *record.Record
 func (l ledger) End(ctx context.Context, id *ident.ID, seen *record.Record) (was *record.Record, err error) {
 	switch {
 	case l.ender != nil:
-		var r *Record
-		r, err = l.ender.End(ctx, ID(*id))
-		was = (*record.Record)(r)
+		was, err = l.end(ctx, id)
 	case !l.atomic:
-		return seen, l.destroy(ctx, id)
+		was, err = seen, l.destroy(ctx, id)
 	default:
 		was, err = l.endBySwaps(ctx, id, seen)
 	}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return nil, nil
+		was, err = nil, nil
 	case errors.Is(err, record.ErrCorrupt):
-		return nil, l.destroy(ctx, id)
+		was, err = nil, l.destroy(ctx, id)
+	}
+	if err == nil && was.Live() {
+		err = l.revoked.Ended(ctx, id, was)
 	}
 	return was, err
 }
@@ -166,16 +231,17 @@ func (l ledger) endBySwaps(ctx context.Context, id *ident.ID, seen *record.Recor
 type index struct {
 	UserIndex
 	marks UserMarker
+	*shelf
 }
 
-// indexOf returns the index of a store, or of the store that it decorates; nil if there is none.
-func indexOf(s Store) users.Index {
+// index returns the index of the store, or of the store that it decorates; nil if there is none.
+func (b *shelf) index() users.Index {
 	type indexed interface {
 		UserIndex
 		UserMarker
 	}
-	if i, ok := capability[indexed](s); ok {
-		return index{i, i}
+	if i, ok := capability[indexed](b.store); ok {
+		return index{i, i, b}
 	}
 	return nil
 }
@@ -197,20 +263,32 @@ func capability[T any](s Store) (t T, ok bool) {
 
 func outerEntry(e record.UserEntry) UserEntry { return UserEntry{ID(e.ID), time.UnixMilli(e.Login)} }
 
-func (i index) Enter(ctx context.Context, user string, e record.UserEntry, keep, grace time.Duration) error {
+func (i index) Enter(ctx context.Context, user string, e record.UserEntry, keep, grace time.Duration) (err error) {
+	if i.heard != nil {
+		defer i.tell("enter", time.Now(), &err)
+	}
 	return i.UserIndex.Enter(ctx, user, outerEntry(e), keep, grace)
 }
 
-func (i index) Leave(ctx context.Context, user string, entries []record.UserEntry, grace time.Duration) error {
+func (i index) Leave(ctx context.Context, user string, entries []record.UserEntry, grace time.Duration) (err error) {
+	if i.heard != nil {
+		defer i.tell("leave", time.Now(), &err)
+	}
 	return i.UserIndex.Leave(ctx, user, mapped(entries, outerEntry), grace)
 }
 
-func (i index) Entries(ctx context.Context, user, cursor string) (record.UserPage, error) {
+func (i index) Entries(ctx context.Context, user, cursor string) (_ record.UserPage, err error) {
+	if i.heard != nil {
+		defer i.tell("entries", time.Now(), &err)
+	}
 	p, err := i.UserIndex.Entries(ctx, user, cursor)
 	return record.UserPage{Entries: mapped(p.Entries, innerEntry), Cursor: p.Cursor, Added: p.Added}, err
 }
 
-func (i index) Admit(ctx context.Context, user string, id ident.ID, keep time.Duration, a record.LoginAttempt) (int64, error) {
+func (i index) Admit(ctx context.Context, user string, id ident.ID, keep time.Duration, a record.LoginAttempt) (_ int64, err error) {
+	if i.heard != nil {
+		defer i.tell("admit", time.Now(), &err)
+	}
 	login, err := i.marks.Admit(ctx, user, ID(id), keep, LoginAttempt{a.Began, UserMark(a.Pass)})
 	if err != nil {
 		return 0, err
@@ -218,7 +296,10 @@ func (i index) Admit(ctx context.Context, user string, id ident.ID, keep time.Du
 	return login.UnixMilli(), nil
 }
 
-func (i index) Mark(ctx context.Context, user string, a record.LoginAttempt) (int64, error) {
+func (i index) Mark(ctx context.Context, user string, a record.LoginAttempt) (_ int64, err error) {
+	if i.heard != nil {
+		defer i.tell("mark", time.Now(), &err)
+	}
 	m, err := i.marks.Mark(ctx, user, LoginAttempt{a.Began, UserMark(a.Pass)})
 	return int64(m), err
 }

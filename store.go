@@ -201,13 +201,13 @@ var (
 
 	// ErrEnded: the session ended, or another request renewed it, after this request had read it. Nothing was stored.
 	// Returned from a Fiber handler it is answered with 401.
-	ErrEnded = errors.New("sess: ended: the session ended or was renewed while this request had it; nothing was stored")
+	ErrEnded = record.ErrEnded
 
 	// ErrRenewed: a Live has ended because its session was renewed, or because another login began with it.
-	ErrRenewed = errors.New("sess: renewed: the session goes on under another id; come again with the new cookie")
+	ErrRenewed = record.ErrRenewed
 
 	// ErrExpired: a Live has ended because the time of its session was over.
-	ErrExpired = errors.New("sess: expired: the session's time is over")
+	ErrExpired = record.ErrExpired
 
 	// ErrReleased: the request this session handle came from is over, or no session middleware ran in it.
 	ErrReleased = errors.New("sess: released: the request of this handle is over, or no session middleware runs here")

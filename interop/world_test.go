@@ -118,6 +118,7 @@ func requireNode(t *testing.T) {
 type sessApp struct {
 	url      string
 	store    *sess.RueidisStore
+	manager  *sess.Manager
 	mu       sync.Mutex
 	handlers map[string]func(sess.Session) any
 	dropped  []sess.Reason // why changes were not stored
@@ -149,7 +150,12 @@ func (w *world) startSess(s setup) *sessApp {
 		s.config(&config)
 	}
 	app := fiber.New(fiber.Config{DisableStartupMessage: true})
-	app.Use(sess.New(config))
+	manager, err := sess.NewManager(config)
+	if err != nil {
+		w.t.Fatalf("NewManager: got the error %v, want nil", err)
+	}
+	a.manager = manager
+	app.Use(manager.Handle)
 	app.Post("/*", func(c *fiber.Ctx) error {
 		a.mu.Lock()
 		h := a.handlers[c.Get("X-Handler")]

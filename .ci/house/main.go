@@ -41,7 +41,7 @@ var allowed = map[string][]string{
 	"internal/cookies":   {"internal/ident", "internal/jsontext", "internal/sign"},
 	"internal/memory":    {"internal/ident", "internal/record"},
 	"internal/near":      {"internal/ident", "internal/record"},
-	"internal/poll":      {"internal/ident", "internal/record"},
+	"internal/live":      {"internal/ident", "internal/record"},
 	"internal/redis":     {"internal/ident", "internal/near", "internal/record"},
 	"internal/redistest": {},
 	"internal/ordertest": {"", "sesstest"},
@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 	"internal/users":     {"internal/ident", "internal/record"},
 	"": {
 		"internal/cookies", "internal/draft", "internal/driver", "internal/group", "internal/guard", "internal/ident",
-		"internal/journal", "internal/jsontext", "internal/memory", "internal/poll", "internal/record", "internal/redis",
+		"internal/journal", "internal/jsontext", "internal/memory", "internal/live", "internal/record", "internal/redis",
 		"internal/sign", "internal/status", "internal/tally", "internal/users",
 	},
 	"csrf":             {"", "internal/status"},

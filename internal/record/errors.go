@@ -12,6 +12,10 @@ var (
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("sess: store is closed")
 
+	ErrEnded   = errors.New("sess: ended: the session ended or was renewed while this request had it; nothing was stored")
+	ErrRenewed = errors.New("sess: renewed: the session goes on under another id; come again with the new cookie")
+	ErrExpired = errors.New("sess: expired: the session's time is over")
+
 	// ErrCorrupt: what is kept under this id is not a record: not a JSON object, not valid, a member twice, too deep
 	// or too large.
 	ErrCorrupt = errors.New("sess: record is corrupt")

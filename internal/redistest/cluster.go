@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -121,11 +122,22 @@ func (c *Cluster) all(field string, value int) bool {
 	return true
 }
 
-// Info returns a section of INFO.
+// Info returns a section of INFO. A server that becomes master closes the connections of its clients, so a connection
+// that breaks is followed by another one.
 func (s *Server) Info(section string) map[string]string {
 	s.t.Helper()
+	reply, err := s.Try("INFO", section)
+	for range 4 {
+		if err == nil || errors.As(err, new(Error)) {
+			break
+		}
+		reply, err = s.Try("INFO", section)
+	}
+	if err != nil {
+		s.t.Fatalf("redistest: INFO: %v", err)
+	}
 	fields := make(map[string]string)
-	for line := range strings.Lines(s.Do("INFO", section).(string)) {
+	for line := range strings.Lines(reply.(string)) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
 			fields[name] = value
 		}

@@ -67,6 +67,10 @@ type Protocol struct {
 
 	// Owner returns whose the session of id is, by its record, empty if nobody's. nil: as the record says.
 	Owner func(id *ident.ID, r *record.Record) string
+
+	// Revoked makes ends final beside a writer that looks at nothing. The Records check what they read and store. nil: there
+	// is none.
+	Revoked *Revocations
 }
 
 var (
@@ -145,6 +149,9 @@ func (p *Protocol) keep(ends int64) time.Duration {
 // Move keeps the entry of a session whose end is about to move from that of old to that of next, if the new end is
 // beyond what the entry is kept for. It is called before next is stored.
 func (p *Protocol) Move(ctx context.Context, id *ident.ID, old, next *record.Record) error {
+	if err := p.Revoked.Cleared(ctx, id, old, next); err != nil {
+		return err
+	}
 	if p.Index == nil || next.User() == "" || old != nil && old.User() != "" && p.until(next.EndsMS()) <= p.until(old.EndsMS()) {
 		return nil
 	}

@@ -1,5 +1,4 @@
-// Package poll watches sessions in a store that hears of no changes: it asks for all of them in turn, at a bounded rate.
-package poll
+package live
 
 import (
 	"context"
@@ -23,7 +22,8 @@ const (
 // Read returns what the store keeps under id now.
 type Read func(ctx context.Context, id *ident.ID) (*record.Record, error)
 
-// Poller asks for every session in turn. It is safe for concurrent use; make one with [New].
+// Poller watches sessions in a store that hears of no changes: it asks for all of them in turn, at a bounded rate. It is safe
+// for concurrent use; make one with [NewPoller].
 type Poller struct {
 	read    Read
 	timeout time.Duration
@@ -41,8 +41,8 @@ type polled struct {
 	stopped bool
 }
 
-// New returns a Poller whose reads take no longer than timeout. It has one goroutine, until Close.
-func New(timeout time.Duration, read Read) *Poller {
+// NewPoller returns a Poller whose reads take no longer than timeout. It has one goroutine, until Close.
+func NewPoller(timeout time.Duration, read Read) *Poller {
 	p := &Poller{read: read, timeout: timeout, done: make(chan struct{})}
 	p.ended.Go(p.run)
 	return p
