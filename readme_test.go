@@ -145,13 +145,18 @@ func TestTheLoginOfTheREADMERuns(t *testing.T) {
 }
 
 // The further pages' code is compiled in the words that it stands in.
-func TestTheCodeOfTheConfigurationPageCompiles(t *testing.T) {
-	blocks := goBlocks(t, "docs/configuration.md")
-	if len(blocks) == 0 {
-		t.Fatal("docs/configuration.md: got no code, want some")
+func TestTheCodeOfTheConfigurationAndSecurityPagesCompiles(t *testing.T) {
+	body := ""
+	for _, page := range []string{"docs/configuration.md", "docs/security.md"} {
+		blocks := goBlocks(t, page)
+		if len(blocks) == 0 {
+			t.Fatalf("%s: got no code, want some", page)
+		}
+		for _, code := range blocks {
+			body += "\t{\n" + code + "\t}\n"
+		}
 	}
-	for _, code := range blocks {
-		built(t, `package main
+	built(t, `package main
 
 import (
 	"os"
@@ -166,11 +171,10 @@ import (
 func check(user, password string) bool { return true }
 
 func main() {
-	app := fiber.New()
-`+code+`
+	app, store := fiber.New(), sess.NewMemoryStore()
+`+body+`
 }
 `)
-	}
 }
 
 func TestTheConfigurationPageHasEveryField(t *testing.T) {
