@@ -131,6 +131,34 @@ func ExampleRequireLogin() {
 	// 403 enter your password again
 }
 
+// A page that shows more to a user who has just logged in, and less to everybody else.
+func ExampleSession_CheckLogin() {
+	app := fiber.New()
+	app.Use(sess.New())
+	app.Post("/login", func(c *fiber.Ctx) error {
+		sess.From(c).Login("ann")
+		return nil
+	})
+	app.Get("/card", func(c *fiber.Ctx) error {
+		switch err := sess.From(c).CheckLogin(10 * time.Minute); {
+		case err == nil:
+			return c.SendString("4929 1234 5678 9012")
+		case errors.Is(err, sess.ErrLoginRequired), errors.Is(err, sess.ErrLoginTooOld):
+			return c.SendString("•••• 9012")
+		default: // The session could not be read.
+			return err
+		}
+	})
+
+	client := sesstest.NewClient(app)
+	fmt.Println(text(client.Get("/card")))
+	text(client.PostForm("/login", nil))
+	fmt.Println(text(client.Get("/card")))
+	// Output:
+	// 200 •••• 9012
+	// 200 4929 1234 5678 9012
+}
+
 // Log out everywhere else.
 func ExampleUser_EndOthers() {
 	m, err := sess.NewManager(sess.Config{})
