@@ -33,7 +33,8 @@ type Config struct {
 	// Cookie holds the attributes of the session cookie. See [Cookie] for its defaults.
 	Cookie Cookie
 
-	// Transport carries the session in place of cookies, see [HeaderTransport]. Default: cookies.
+	// Transport carries the session in place of cookies, see [HeaderTransport]. Of Cookie, Name (which is signed with the id), Path
+	// and MaxAge count as ever, so that one Config may serve browsers and, with a Transport, devices. Default: cookies.
 	Transport Transport
 
 	// TTL is how long a session lives after its last save, or after its last renewal when Rolling. It beats what a
@@ -146,7 +147,6 @@ func HardenedAAL3(keys ...Key) Config {
 // Defaults and bounds of Config.
 const (
 	defaultTTL            = draft.DefaultTTL
-	defaultStoreTimeout   = time.Second
 	defaultMaxRecordBytes = 64 << 10
 	maxMaxRecordBytes     = 16 << 20
 	defaultMaxPerUser     = 1000
@@ -157,13 +157,16 @@ const (
 // Validate reports every mistake in c at once, each with the field, the value, the rule and the remedy. [New] and
 // [NewManager] call it.
 func (c Config) Validate() error {
-	if v := reflect.ValueOf(c.Store); v.Kind() == reflect.Pointer && v.IsNil() {
-		return fmt.Errorf("sess: Config.Store: a nil %T; want a store, or none for the default", c.Store)
+	for i, value := range [...]any{c.Store, c.Transport} {
+		if v := reflect.ValueOf(value); v.Kind() == reflect.Pointer && v.IsNil() {
+			field := [...]string{"Store", "Transport"}[i]
+			return fmt.Errorf("sess: Config.%s: a nil %T; want one that works, or none for the default", field, value)
+		}
 	}
 	return c.validate()
 }
 
-// validate is Validate where there is a store, or none.
+// validate is Validate where nothing is a nil pointer in an interface.
 func (c Config) validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("sess: Config."+format, args...)) }
@@ -171,7 +174,7 @@ func (c Config) validate() error {
 	if _, memory := c.Store.(*MemoryStore); len(c.Keys) == 0 && c.Store != nil && !memory && !c.Cookie.DangerouslyUnsigned {
 		wrong("Keys: none; want at least one where the Store outlives the process, or its sessions do not")
 	}
-	errs = append(errs, sign.ValidateKeys("Config.Keys", signKeys(c.Keys), c.DangerouslyShortKeys)...)
+	errs = append(errs, sign.ValidateKeys("Config.Keys", signKeys(c.Keys), c.DangerouslyShortKeys, c.Koa)...)
 	errs = append(errs, cookies.Cookie(c.Cookie).WithDefaults().Validate(!c.Cookie.DangerouslyUnsigned, c.Koa)...)
 	if !c.Cookie.Expires.IsZero() {
 		wrong("Cookie.Expires: is set; it belongs to one session (Session.SetCookie); here set MaxAge or TTL")
@@ -249,27 +252,17 @@ func (c Config) withDefaults() Config {
 	if c.Koa && c.Cookie.MaxAge == 0 {
 		c.Cookie.MaxAge = min(cmp.Or(c.TTL, defaultTTL), cookies.MaxAge)
 	}
-	if c.RollingThreshold == 0 && !c.RollingAlways {
+	switch {
+	case c.RollingAlways:
+		c.RollingThreshold = 0
+	case c.RollingThreshold == 0:
 		c.RollingThreshold = 0.1
 	}
-	if c.RollingAlways {
-		c.RollingThreshold = 0
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.StoreTimeout == 0 {
-		c.StoreTimeout = defaultStoreTimeout
-	}
-	if c.LiveSilence == 0 {
-		c.LiveSilence = time.Minute
-	}
-	if c.MaxPerUser == 0 {
-		c.MaxPerUser = defaultMaxPerUser
-	}
-	if c.MaxRecordBytes == 0 {
-		c.MaxRecordBytes = defaultMaxRecordBytes
-	}
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.StoreTimeout = cmp.Or(c.StoreTimeout, time.Second)
+	c.LiveSilence = cmp.Or(c.LiveSilence, time.Minute)
+	c.MaxPerUser = cmp.Or(c.MaxPerUser, defaultMaxPerUser)
+	c.MaxRecordBytes = cmp.Or(c.MaxRecordBytes, defaultMaxRecordBytes)
 	return c
 }
 

@@ -43,12 +43,16 @@ func TestEveryMistakeInAConfigIsRefused(t *testing.T) {
 		want   []string
 	}{
 		{sess.Config{Store: newSpyStore()}, []string{"Keys", "none", "at least one"}},
-		{sess.Config{Store: (*sess.MemoryStore)(nil)}, []string{"Store", "nil *sess.MemoryStore", "want a store"}},
-		{sess.Config{Store: (*sess.RueidisStore)(nil), Keys: key}, []string{"Store", "nil *sess.RueidisStore", "want a store"}},
+		{sess.Config{Store: (*sess.MemoryStore)(nil)}, []string{"Store", "nil *sess.MemoryStore", "default"}},
+		{sess.Config{Store: (*sess.RueidisStore)(nil), Keys: key}, []string{"Store", "nil *sess.RueidisStore", "default"}},
 		{sess.Config{Keys: sess.Keys("0123456789abcde")}, []string{"Keys[0]", "15 bytes", "16", "DangerouslyShortKeys"}},
 		{sess.Config{Keys: sess.Keys(testKey, "")}, []string{"Keys[1]", "empty"}},
 		{sess.Config{Keys: []sess.Key{{}}}, []string{"Keys[0]", "empty"}},
 		{sess.Config{Keys: sess.Keys(""), DangerouslyShortKeys: true}, []string{"Keys[0]", "empty"}},
+		{sess.Config{Keys: sess.Keys(make([]byte, 32))}, []string{"Keys[0]", "NUL", "random bytes"}},
+		{sess.Config{Keys: sess.Keys(testKey, otherTestKey, testKey)}, []string{"Keys[2]", "Keys[0]", "another secret"}},
+		{sess.Config{Keys: []sess.Key{sess.SHA256Key(testKey), sess.Keys(testKey)[0]}}, []string{"Keys[1]", "Keys[0]", "another secret"}},
+		{sess.Config{Koa: true, Keys: []sess.Key{sess.SHA1Key(testKey), sess.Keys(testKey)[0]}}, []string{"Keys[1]", "Keys[0]", "another secret"}},
 		{sess.Config{TTL: -time.Second}, []string{"TTL", "-1s", "positive"}},
 		{sess.Config{TTL: time.Microsecond}, []string{"TTL", "1µs", "millisecond"}},
 		{sess.Config{TTL: 101 * 365 * 24 * time.Hour}, []string{"TTL", "884760h", "100 years"}},
@@ -92,6 +96,67 @@ func TestEveryMistakeInAConfigIsRefused(t *testing.T) {
 		}
 	}
 }
+
+const otherTestKey = "another key of these tests, also long enough"
+
+// One secret may sign with both algorithms, so that SHA-1 can be phased out.
+func TestOneSecretMayStandForBothAlgorithms(t *testing.T) {
+	for name, config := range map[string]sess.Config{
+		"named":      {Keys: []sess.Key{sess.SHA256Key(testKey), sess.SHA1Key(testKey)}},
+		"beside Koa": {Koa: true, Keys: []sess.Key{sess.SHA256Key(testKey), sess.Keys(testKey)[0]}},
+	} {
+		if err := config.Validate(); err != nil {
+			t.Errorf("%s: got %v, want no error", name, err)
+		}
+	}
+}
+
+// A secret that was read from a file has the line's end in it: another program that trims it signs differently. Random
+// bytes may end so too, and are not warned of.
+func TestAKeyWithASpaceAtItsEndIsWarnedOf(t *testing.T) {
+	random := append(bytes.Repeat([]byte{0x80, 0x01, 'a'}, 10), '\n')
+	for _, c := range []struct {
+		keys []sess.Key
+		want string // the places; "" for no warning
+	}{
+		{sess.Keys(testKey), ""},
+		{sess.Keys(string(random)), ""},
+		{sess.Keys(testKey + "\n"), "Keys[0]"},
+		{sess.Keys(testKey, otherTestKey+"\r\n"), "Keys[1]"},
+		{sess.Keys(" " + testKey), "Keys[0]"},
+	} {
+		for _, how := range []string{"Config.", "Set"} {
+			var log bytes.Buffer
+			config := sess.Config{Keys: sess.Keys(testKey), Logger: slog.New(slog.NewTextHandler(&log, nil))}
+			if how == "Config." {
+				config.Keys = c.keys
+			}
+			m, err := sess.NewManager(config)
+			if err == nil && how == "Set" {
+				err = m.SetKeys(c.keys...)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Count(log.String(), "level=WARN")
+			if warned := strings.Contains(log.String(), how+c.want); c.want == "" && lines != 0 || c.want != "" && (lines != 1 || !warned) {
+				t.Errorf("%s: got %q, want one warning that names %s%s, or none", how, log.String(), how, c.want)
+			}
+			if strings.Contains(log.String(), testKey) {
+				t.Errorf("%s: got the key in the log, want its place alone", how)
+			}
+		}
+	}
+}
+
+func TestANilTransportIsRefused(t *testing.T) {
+	config := sess.Config{Transport: (*pointerTransport)(nil)}
+	if err := config.Validate(); err == nil || !strings.Contains(err.Error(), "sess: Config.Transport: a nil *sess_test.pointerTransport; want") {
+		t.Errorf("got %v, want an error that names Config.Transport and its type", err)
+	}
+}
+
+type pointerTransport struct{ sess.Transport }
 
 func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	wrong := sess.Config{

@@ -2,6 +2,7 @@ package sess_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -93,15 +94,25 @@ func ExampleSession_Remember() {
 	// true
 }
 
-// What is sensitive asks for the password again: 401 without a user, 403 if the login is older than ten minutes.
+// What is sensitive asks for the password again: 401 without a user, 403 if the login is older than ten minutes. An
+// ErrorHandler makes pages of both.
 func ExampleRequireLogin() {
 	m, err := sess.NewManager(sess.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	app := fiber.New()
+	app := fiber.New(fiber.Config{ErrorHandler: func(c *fiber.Ctx, err error) error {
+		switch {
+		case errors.Is(err, sess.ErrLoginRequired):
+			return c.Status(fiber.StatusUnauthorized).SendString("log in")
+		case errors.Is(err, sess.ErrLoginTooOld):
+			return c.Status(fiber.StatusForbidden).SendString("enter your password again")
+		}
+		return fiber.DefaultErrorHandler(c, err)
+	}})
 	app.Use(m.Handle)
+	app.Get("/strict", sess.RequireLogin(time.Nanosecond), func(c *fiber.Ctx) error { return c.SendString("shown") })
 	app.Post("/email", sess.RequireLogin(10*time.Minute), func(c *fiber.Ctx) error { return c.SendString("changed") })
 
 	fmt.Println(text(sesstest.NewClient(app).PostForm("/email", nil)))
@@ -112,9 +123,40 @@ func ExampleRequireLogin() {
 	client := sesstest.NewClient(app)
 	text(client.PostForm("/login", nil))
 	fmt.Println(text(client.PostForm("/email", nil)))
+	time.Sleep(time.Millisecond)
+	fmt.Println(text(client.Get("/strict")))
 	// Output:
-	// 401 Unauthorized
+	// 401 log in
 	// 200 changed
+	// 403 enter your password again
+}
+
+// A page that shows more to a user who has just logged in, and less to everybody else.
+func ExampleSession_CheckLogin() {
+	app := fiber.New()
+	app.Use(sess.New())
+	app.Post("/login", func(c *fiber.Ctx) error {
+		sess.From(c).Login("ann")
+		return nil
+	})
+	app.Get("/card", func(c *fiber.Ctx) error {
+		switch err := sess.From(c).CheckLogin(10 * time.Minute); {
+		case err == nil:
+			return c.SendString("4929 1234 5678 9012")
+		case errors.Is(err, sess.ErrLoginRequired), errors.Is(err, sess.ErrLoginTooOld):
+			return c.SendString("•••• 9012")
+		default: // The session could not be read.
+			return err
+		}
+	})
+
+	client := sesstest.NewClient(app)
+	fmt.Println(text(client.Get("/card")))
+	text(client.PostForm("/login", nil))
+	fmt.Println(text(client.Get("/card")))
+	// Output:
+	// 200 •••• 9012
+	// 200 4929 1234 5678 9012
 }
 
 // Log out everywhere else.

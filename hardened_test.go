@@ -111,18 +111,26 @@ func TestTheSecurityPageNamesTestsThatExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := testNames(t)
-	named := regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]+\b`).FindAllString(string(page), -1)
-	if len(named) < 20 {
-		t.Errorf("got %d tests named, want the page to name them", len(named))
-	}
-	for _, name := range named {
-		if !tests[name] {
-			t.Errorf("%s: got no such test, want the page to name one that exists", name)
+	named, folder := 0, regexp.MustCompile(`\[([a-z0-9/]+)\]\(\.\./([a-z0-9/]+)\): `)
+	for _, group := range regexp.MustCompile(`(\[[a-z0-9/]+\]\(\.\./[a-z0-9/]+\): )?\bTest[A-Z]\w+(, Test[A-Z]\w+)*`).FindAllString(string(page), -1) {
+		where := "."
+		if link := folder.FindStringSubmatch(group); link != nil {
+			if where = link[1]; link[2] != where {
+				t.Errorf("[%s]: got a link to %s, want one to the folder of that name", where, link[2])
+			}
 		}
+		for _, name := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(group, -1) {
+			if named++; !tests[where+"/"+name] {
+				t.Errorf("%s in folder %s: got no such test, want the page to name one that exists, and where", name, where)
+			}
+		}
+	}
+	if named < 40 {
+		t.Errorf("got %d tests named, want the page to name them", named)
 	}
 	for _, row := range []string{
 		"7.1.1", "7.1.2", "7.1.3", "7.2.1", "7.2.2", "7.2.3", "7.2.4", "7.3.1", "7.3.2", "7.4.1", "7.4.2", "7.4.3", "7.4.4", "7.4.5",
-		"7.5.1", "7.5.2", "7.5.3", "7.6.1", "7.6.2", "3.3.1", "3.3.2", "3.3.3", "3.3.4", "3.3.5", "3.5.1", "3.5.3",
+		"7.5.1", "7.5.2", "7.5.3", "7.6.1", "7.6.2", "3.3.1", "3.3.2", "3.3.3", "3.3.4", "3.3.5", "3.5.1", "3.5.2", "3.5.3",
 	} {
 		if !strings.Contains(string(page), fmt.Sprintf("\n| %s |", row)) {
 			t.Errorf("got no row %s, want every requirement", row)
@@ -130,7 +138,7 @@ func TestTheSecurityPageNamesTestsThatExist(t *testing.T) {
 	}
 }
 
-// testNames returns the names of all tests of this repository.
+// testNames returns the names of all tests of this repository, and each behind its folder and a slash.
 func testNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
@@ -145,6 +153,7 @@ func testNames(t *testing.T) map[string]bool {
 		for _, d := range file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok {
 				names[f.Name.Name] = true
+				names[filepath.ToSlash(filepath.Dir(path))+"/"+f.Name.Name] = true
 			}
 		}
 		return nil

@@ -65,6 +65,23 @@ func (m *Manager) drop(stripe uint32, e Event) {
 	emit(m.config.Hooks.Dropped, e)
 }
 
+// logged is wrap for a call whose error may be the caller's own mistake, and may be read by nobody.
+func (r *request) logged(op string, err error) error {
+	if err != nil {
+		r.m.journal.Failing("a call was refused", op, err)
+	}
+	return wrap(op, err)
+}
+
+// dropped tells of a write through a handle that is not alive.
+func (s Session) dropped() {
+	if s.t == nil {
+		lost()
+		return
+	}
+	s.t.r.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
+}
+
 // Stats are a manager's counts since it was made; all but Lives only grow.
 type Stats struct {
 	Loaded        uint64 // Records found for a request.

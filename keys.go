@@ -60,9 +60,10 @@ func (m *Manager) SetKeys(keys ...Key) error {
 		return errors.New("sess: SetKeys: no keys; want one or more")
 	}
 	k := signKeys(keys)
-	if errs := sign.ValidateKeys("SetKeys", k, m.config.DangerouslyShortKeys); errs != nil {
+	if errs := sign.ValidateKeys("SetKeys", k, m.config.DangerouslyShortKeys, m.config.Koa); errs != nil {
 		return errors.Join(errs...)
 	}
+	sign.WarnOfKeys(m.config.Logger, "SetKeys", k)
 	m.ring.SetKeys(k)
 	return nil
 }
@@ -79,9 +80,5 @@ func (m *Manager) Verified(key int) uint64 {
 
 // signKeys returns keys as the signer takes them.
 func signKeys(keys []Key) []sign.Key {
-	s := make([]sign.Key, len(keys))
-	for i, k := range keys {
-		s[i] = sign.Key(k)
-	}
-	return s
+	return mapped(keys, func(k Key) sign.Key { return sign.Key(k) })
 }

@@ -1,6 +1,7 @@
 package sess
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -31,18 +32,6 @@ import (
 // The zero MemoryStore is not usable; call [NewMemoryStore].
 type MemoryStore struct{ store memory.Store }
 
-var (
-	_ Store   = (*MemoryStore)(nil)
-	_ Swapper = (*MemoryStore)(nil)
-	_ Peeker  = (*MemoryStore)(nil)
-	_ Watcher = (*MemoryStore)(nil)
-	_ Ender   = (*MemoryStore)(nil)
-	_ Local   = (*MemoryStore)(nil)
-
-	_ UserIndex  = (*MemoryStore)(nil)
-	_ UserMarker = (*MemoryStore)(nil)
-)
-
 // MemoryConfig configures a [MemoryStore]. The zero value is ready to use.
 type MemoryConfig struct {
 	// MaxSessions is how many sessions the store holds at most, expired ones not yet cleaned up included. Without a
@@ -58,25 +47,15 @@ const defaultMaxSessions = 1 << 20
 
 // NewMemoryStore returns an empty store. It panics if MaxSessions is negative or if there is more than one config.
 func NewMemoryStore(config ...MemoryConfig) *MemoryStore {
-	var c MemoryConfig
-	if len(config) > 1 {
-		panic(fmt.Sprintf("sess: NewMemoryStore: got %d configs; want at most one", len(config)))
-	}
-	if len(config) == 1 {
-		c = config[0]
-	}
+	c := first("NewMemoryStore", config)
 	if c.MaxSessions < 0 {
 		panic(fmt.Sprintf("sess: MemoryConfig.MaxSessions: got %d; want a positive number, or 0 for %d", c.MaxSessions, defaultMaxSessions))
 	}
-	if c.MaxSessions == 0 {
-		c.MaxSessions = defaultMaxSessions
-	}
-
 	var onEvict func(ident.ID)
 	if c.OnEvict != nil {
 		onEvict = func(id ident.ID) { c.OnEvict(ID(id)) }
 	}
-	return &MemoryStore{memory.New(c.MaxSessions, onEvict)}
+	return &MemoryStore{memory.New(cmp.Or(c.MaxSessions, defaultMaxSessions), onEvict)}
 }
 
 // Get returns the record kept under id, or [ErrNotFound]. It does not allocate.
@@ -134,7 +113,7 @@ func (s *MemoryStore) Entries(ctx context.Context, user, cursor string) (UserPag
 // Leave does what [UserIndex] says. An entry also goes with its session, when that is evicted, or has expired and is
 // cleaned up.
 func (s *MemoryStore) Leave(ctx context.Context, user string, entries []UserEntry, grace time.Duration) error {
-	return s.store.Leave(ctx, user, innerEntries(entries), grace)
+	return s.store.Leave(ctx, user, mapped(entries, innerEntry), grace)
 }
 
 // Admit does what [UserMarker] says.

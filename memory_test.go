@@ -16,6 +16,19 @@ import (
 	"github.com/fibersess/sess/sesstest"
 )
 
+// What a MemoryStore can do beside keeping sessions.
+var (
+	_ sess.Store   = (*sess.MemoryStore)(nil)
+	_ sess.Swapper = (*sess.MemoryStore)(nil)
+	_ sess.Peeker  = (*sess.MemoryStore)(nil)
+	_ sess.Watcher = (*sess.MemoryStore)(nil)
+	_ sess.Ender   = (*sess.MemoryStore)(nil)
+	_ sess.Local   = (*sess.MemoryStore)(nil)
+
+	_ sess.UserIndex  = (*sess.MemoryStore)(nil)
+	_ sess.UserMarker = (*sess.MemoryStore)(nil)
+)
+
 func TestMemoryStoreKeepsEveryPromise(t *testing.T) {
 	for name, max := range map[string]int{"one shard": 1000, "many shards": 0} {
 		t.Run(name, func(t *testing.T) {

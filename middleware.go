@@ -26,19 +26,22 @@ import (
 // New returns the session middleware for Fiber, of at most one Config. It panics at start-up if the Config is wrong;
 // [NewManager] returns the error instead.
 func New(config ...Config) fiber.Handler {
-	var c Config
-	switch len(config) {
-	case 0:
-	case 1:
-		c = config[0]
-	default:
-		panic(fmt.Sprintf("sess: New: %d Configs; want one", len(config)))
-	}
-	m, err := NewManager(c)
+	m, err := NewManager(first("New", config))
 	if err != nil {
 		panic(err)
 	}
 	return m.Handle
+}
+
+// first returns the config that a function was called with, if any.
+func first[T any](function string, config []T) (c T) {
+	if len(config) > 1 {
+		panic(fmt.Sprintf("sess: %s: %d Configs; want one", function, len(config)))
+	}
+	if len(config) == 1 {
+		c = config[0]
+	}
+	return c
 }
 
 // Manager runs the sessions of one cookie: it is what a Config becomes. It is safe for concurrent use.
@@ -73,7 +76,9 @@ func NewManager(config Config) (*Manager, error) {
 	m := &Manager{config: &c, outside: &ticket{}, journal: journal.New(c.Logger)}
 	m.shelf.init(c.Store, c.StoreTimeout, c.Hooks.Store)
 	if !c.Cookie.DangerouslyUnsigned {
-		m.ring = sign.NewKeyring(signKeys(c.Keys), c.Cookie.Name, c.Koa)
+		keys := signKeys(c.Keys)
+		sign.WarnOfKeys(c.Logger, "Config.Keys", keys)
+		m.ring = sign.NewKeyring(keys, c.Cookie.Name, c.Koa)
 	}
 	m.users = users.Protocol{
 		Records: ledger{&m.shelf}, Index: m.shelf.index(), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, defaultTTL),
@@ -185,19 +190,25 @@ func (m *Manager) Wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler {
 			next(ctx)
 			return nil
 		})
-		if err != nil && ctx.LastTimeoutErrorResponse() == nil { // Behind a timeout the response is the timeout's.
-			status := statusOf(err) // Not with ctx.Error, which would take away what the session owes the client.
-			ctx.Response.ResetBody()
-			ctx.SetStatusCode(status)
-			ctx.SetContentType("text/plain; charset=utf-8")
-			ctx.SetBodyString(http.StatusText(status))
-		}
+		answer(ctx, err)
 	}
 }
 
-// From returns the session of a Fiber request. It does no I/O and cannot fail: where no session middleware runs it
-// returns the inert session, on which reads find nothing and writes do nothing but set [Session.Err]. With several
-// managers it is the innermost one's; [Manager.From] names the manager.
+// answer writes the status of an error, and no more, into the response. Behind a timeout that is the timeout's.
+func answer(ctx *fasthttp.RequestCtx, err error) {
+	if err != nil && ctx.LastTimeoutErrorResponse() == nil {
+		status := statusOf(err) // Not with ctx.Error, which would take away what the session owes the client.
+		ctx.Response.ResetBody()
+		ctx.SetStatusCode(status)
+		ctx.SetContentType("text/plain; charset=utf-8")
+		ctx.SetBodyString(http.StatusText(status))
+	}
+}
+
+// From returns the session of a Fiber request. It does no I/O and cannot fail: where no session middleware runs, or has nothing
+// to do, it returns the inert session. Reads find nothing there, writes do nothing, [Session.Err] and whatever else returns an
+// error say [ErrReleased], a guard such as [Strict] refuses the request with it, and the log has a line. With several managers
+// it is the innermost one's; [Manager.From] names the manager.
 //
 // Call it in the handler, and pass the Session on to goroutines: a *fiber.Ctx is another request's once its own is over. In a
 // WebSocket or a body stream the session shows what the handshake found, see [Session]: use [Session.Detach] there.
@@ -207,9 +218,7 @@ func From(c *fiber.Ctx) Session { return FromRequest(c.Context()) }
 func FromRequest(ctx *fasthttp.RequestCtx) Session {
 	innermost, ok := ctx.UserValue(frameKey{}).(*ticket)
 	if !ok {
-		missing.Do(func() {
-			slog.Error("sess: From found no session middleware in this request; register it before the handler: app.Use(sess.New())")
-		})
+		missing()
 	}
 	for t := innermost; t != nil; t = t.outer {
 		if t.framed() {
@@ -219,9 +228,16 @@ func FromRequest(ctx *fasthttp.RequestCtx) Session {
 	return innermost.session()
 }
 
-// missing says once per process that a handler asked for a session where no middleware runs: whatever it writes is lost,
-// and nothing else would tell.
-var missing sync.Once
+// missing says once per process that a handler asked for a session where no middleware runs, lost that a write was dropped
+// or a request refused where there is no session: nothing else would tell.
+var (
+	missing = sync.OnceFunc(func() {
+		slog.Error("sess: From found no session middleware in this request; register it before the handler: app.Use(sess.New())")
+	})
+	lost = sync.OnceFunc(func() {
+		slog.Error("sess: a write was dropped or a guarded request refused, for want of a session; register sess before the route, with a Cookie.Path above it and no Config.Next that passes it over")
+	})
+)
 
 // From returns this manager's session of a Fiber request, see [From].
 func (m *Manager) From(c *fiber.Ctx) Session { return m.FromRequest(c.Context()) }
@@ -237,18 +253,28 @@ func (m *Manager) FromRequest(ctx *fasthttp.RequestCtx) Session {
 }
 
 // Strict is a handler for routes that must not be served from a cached session: it reads the session again from the
-// server of the store, and answers 503 if it cannot. If the session has ended its handler sees none.
+// server of the store, and answers 503 if it cannot. If the session has ended its handler sees none. Where no session
+// middleware runs the request is refused with [ErrReleased].
 //
 //	app.Get("/admin", sess.Strict, admin)
 func Strict(c *fiber.Ctx) error { return RunStrict(c.Context(), c.Next) }
 
 // RunStrict is [Strict] for any framework on fasthttp: it runs next if the session could be read.
 func RunStrict(ctx *fasthttp.RequestCtx, next func() error) error {
-	s := FromRequest(ctx)
-	if err := s.Refresh(); err != nil && s.t != nil && !errors.Is(err, ErrEnded) {
-		return s.t.r.m.fail(ctx, err)
+	return FromRequest(ctx).strict(ctx, next)
+}
+
+// strict is RunStrict for one of several managers' sessions.
+func (s Session) strict(ctx *fasthttp.RequestCtx, next func() error) error {
+	err := s.Refresh()
+	switch {
+	case err == nil, errors.Is(err, ErrEnded):
+		return next()
+	case s.t == nil:
+		lost()
+		return err
 	}
-	return next()
+	return s.t.r.m.fail(ctx, err)
 }
 
 // AddFlash leaves a message in the session for a page that is shown later, for one behind a redirect: [Flashes] returns it
@@ -262,10 +288,11 @@ func AddFlash[T any](s Session, message T) {
 
 // Flashes returns the messages that [AddFlash] left, the oldest first, and removes them. With a store that is a [Swapper]
 // one of several parallel requests gets them, and the store has forgotten them when Flashes returns; with another store
-// they go with the save at the end of the request. Without messages it costs nothing.
+// they go with the save at the end of the request. Without messages it costs nothing. An error says that the session cannot
+// be read; one that has ended has no messages.
 func Flashes[T any](s Session) ([]T, error) {
-	if !s.Has(flashKey) {
-		return nil, nil
+	if ok, err := s.holds(flashKey); !ok {
+		return nil, err
 	}
 	flashes, _, err := Take[[]T](s, flashKey)
 	if errors.Is(err, ErrUnsupported) {
@@ -274,6 +301,20 @@ func Flashes[T any](s Session) ([]T, error) {
 		return flashes, nil
 	}
 	return flashes, err
+}
+
+// holds is Has, with the reason why it cannot be told.
+func (s Session) holds(key string) (ok bool, err error) {
+	r := s.enter()
+	if r == nil {
+		return false, s.released("take")
+	}
+	defer r.guard.Unlock()
+	if err := r.load(); err != nil {
+		return false, err
+	}
+	_, ok = r.draft.Get(key)
+	return ok, nil
 }
 
 const (

@@ -27,18 +27,6 @@ import (
 // A RueidisStore is safe for concurrent use. The zero RueidisStore is not useful: make one with [NewRueidisStore].
 type RueidisStore struct{ store *redis.Store }
 
-var (
-	_ Store     = (*RueidisStore)(nil)
-	_ Swapper   = (*RueidisStore)(nil)
-	_ Peeker    = (*RueidisStore)(nil)
-	_ Refresher = (*RueidisStore)(nil)
-	_ Watcher   = (*RueidisStore)(nil)
-	_ Ender     = (*RueidisStore)(nil)
-
-	_ UserIndex  = (*RueidisStore)(nil)
-	_ UserMarker = (*RueidisStore)(nil)
-)
-
 // The reasons for which a store cannot be opened that a program may want to tell apart. Compare with errors.Is.
 var (
 	// ErrRedisVersion: the server is older than Redis 6.2, or does not say how old it is.
@@ -59,7 +47,7 @@ var (
 // [ErrRedisReplica] or [ErrRedisAuth] where one of these is the cause, and names a permission that is missing. A server, or
 // a proxy before it, that cannot report changes is no error, nor one that takes no changes at present: the log hears of it.
 func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*RueidisStore, error) {
-	settings, option, err := redis.Config(first(config)).With(option)
+	settings, option, err := redis.Config(first("NewRueidisStore", config)).With(option)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +62,7 @@ func NewRueidisStore(option rueidis.ClientOption, config ...RueidisConfig) (*Rue
 // answered is sent again at its end. And a connection of it whose server has become a replica is not given up: until the
 // client dials again every call fails.
 func NewRueidisStoreFromClient(client rueidis.Client, config ...RueidisConfig) (*RueidisStore, error) {
-	settings, err := redis.Config(first(config)).Settings()
+	settings, err := redis.Config(first("NewRueidisStoreFromClient", config)).Settings()
 	if err != nil {
 		return nil, err
 	}
@@ -87,13 +75,6 @@ func faceOf(s *redis.Store, err error) (*RueidisStore, error) {
 		return nil, err
 	}
 	return &RueidisStore{s}, nil
-}
-
-func first(config []RueidisConfig) RueidisConfig {
-	if len(config) == 0 {
-		return RueidisConfig{}
-	}
-	return config[0]
 }
 
 // Get returns the record kept under id, from the near cache if it is there.
@@ -162,7 +143,7 @@ func (s *RueidisStore) Entries(ctx context.Context, user, cursor string) (UserPa
 
 // Leave does what [UserIndex] says.
 func (s *RueidisStore) Leave(ctx context.Context, user string, entries []UserEntry, grace time.Duration) error {
-	return s.store.Leave(ctx, user, innerEntries(entries), grace)
+	return s.store.Leave(ctx, user, mapped(entries, innerEntry), grace)
 }
 
 // Admit does what [UserMarker] says, by the server's clock.

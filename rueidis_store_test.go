@@ -11,6 +11,19 @@ import (
 	"github.com/fibersess/sess/sesstest"
 )
 
+// What a RueidisStore can do beside keeping sessions.
+var (
+	_ sess.Store     = (*sess.RueidisStore)(nil)
+	_ sess.Swapper   = (*sess.RueidisStore)(nil)
+	_ sess.Peeker    = (*sess.RueidisStore)(nil)
+	_ sess.Refresher = (*sess.RueidisStore)(nil)
+	_ sess.Watcher   = (*sess.RueidisStore)(nil)
+	_ sess.Ender     = (*sess.RueidisStore)(nil)
+
+	_ sess.UserIndex  = (*sess.RueidisStore)(nil)
+	_ sess.UserMarker = (*sess.RueidisStore)(nil)
+)
+
 // openRueidis returns a store that is closed when the test ends.
 func openRueidis(t testing.TB, option rueidis.ClientOption, config ...sess.RueidisConfig) *sess.RueidisStore {
 	t.Helper()

@@ -177,7 +177,7 @@ func (s Session) SetCookie(c Cookie) error {
 		return err
 	}
 	defer r.guard.Unlock()
-	return wrap("cookie", r.setCookie(c))
+	return r.logged("cookie", r.setCookie(c))
 }
 
 // Token returns a token that is bound to this session and to purpose, for forms and headers: [Session.CheckToken] knows it
@@ -366,13 +366,6 @@ func (s Session) mustEnter(op string) (*request, error) {
 		return nil, wrap(op, ErrEnded)
 	}
 	return r, nil
-}
-
-// dropped tells of a write through a handle that is not alive.
-func (s Session) dropped() {
-	if s.t != nil {
-		s.t.r.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
-	}
 }
 
 // released is the error of a handle that is not alive.

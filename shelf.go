@@ -274,11 +274,7 @@ func (i index) Leave(ctx context.Context, user string, entries []record.UserEntr
 	if i.heard != nil {
 		defer i.tell("leave", time.Now(), &err)
 	}
-	outer := make([]UserEntry, len(entries))
-	for k, e := range entries {
-		outer[k] = outerEntry(e)
-	}
-	return i.UserIndex.Leave(ctx, user, outer, grace)
+	return i.UserIndex.Leave(ctx, user, mapped(entries, outerEntry), grace)
 }
 
 func (i index) Entries(ctx context.Context, user, cursor string) (_ record.UserPage, err error) {
@@ -286,7 +282,7 @@ func (i index) Entries(ctx context.Context, user, cursor string) (_ record.UserP
 		defer i.tell("entries", time.Now(), &err)
 	}
 	p, err := i.UserIndex.Entries(ctx, user, cursor)
-	return record.UserPage{Entries: innerEntries(p.Entries), Cursor: p.Cursor, Added: p.Added}, err
+	return record.UserPage{Entries: mapped(p.Entries, innerEntry), Cursor: p.Cursor, Added: p.Added}, err
 }
 
 func (i index) Admit(ctx context.Context, user string, id ident.ID, keep time.Duration, a record.LoginAttempt) (_ int64, err error) {
@@ -312,20 +308,17 @@ func innerEntry(e UserEntry) record.UserEntry {
 	return record.UserEntry{ID: ident.ID(e.ID), Login: e.Login.UnixMilli()}
 }
 
-func innerEntries(entries []UserEntry) []record.UserEntry {
-	inner := make([]record.UserEntry, len(entries))
-	for i, e := range entries {
-		inner[i] = innerEntry(e)
-	}
-	return inner
+func outerPage(p record.UserPage, err error) (UserPage, error) {
+	return UserPage{Entries: mapped(p.Entries, outerEntry), Cursor: p.Cursor, Added: p.Added}, err
 }
 
-func outerPage(p record.UserPage, err error) (UserPage, error) {
-	page := UserPage{Cursor: p.Cursor, Added: p.Added}
-	for _, e := range p.Entries {
-		page.Entries = append(page.Entries, UserEntry{ID(e.ID), time.UnixMilli(e.Login)})
+// mapped returns what f makes of each.
+func mapped[A, B any](each []A, f func(A) B) []B {
+	made := make([]B, len(each))
+	for i, a := range each {
+		made[i] = f(a)
 	}
-	return page, err
+	return made
 }
 
 func (a LoginAttempt) inner() record.LoginAttempt {

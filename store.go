@@ -189,6 +189,13 @@ var (
 	// among the oldest above Config.MaxPerUser; there is no session.
 	ErrLoginRefused = record.ErrLoginRefused
 
+	// ErrLoginRequired: nobody is logged in, where [RequireLogin] or [Session.CheckLogin] wants a user. Fiber answers it with 401.
+	ErrLoginRequired = errors.New("sess: login required: nobody is logged in")
+
+	// ErrLoginTooOld: the login is older than [RequireLogin] or [Session.CheckLogin] admits: ask for the password, and call
+	// [Session.Login] again. Fiber answers it with 403.
+	ErrLoginTooOld = errors.New("sess: login too old: the user is to be asked for the password again")
+
 	// ErrReserved: the keys "cookie" and "$" belong to the session layer.
 	ErrReserved = record.ErrReserved
 
@@ -214,8 +221,8 @@ var (
 )
 
 // Error is how the session layer fails a request. Its text is that of the HTTP status alone, since Fiber's default
-// ErrorHandler sends it to the client: 503 if the store failed, 401 if the session has ended or a login was refused, else 500. The cause is for
-// errors.Is and errors.As, for log/slog and for the verb %+v.
+// ErrorHandler sends it to the client: 503 if the store failed, 401 if the session has ended, a login was refused or is wanted, 403 if
+// it is too old, else 500. The cause is for errors.Is and errors.As, for log/slog and for the verb %+v.
 type Error struct {
 	Op  string // "load", "save", "destroy", "regenerate", "login", "take", "refresh", "remember", "cookie", "users", "use"
 	Err error  // what went wrong
@@ -228,14 +235,12 @@ func (e *Error) As(target any) bool { return status.As(target, e.Status()) }
 
 // Unwrap gives the cause, and the fiber.Error of Fiber v2 that has the status.
 func (e *Error) Unwrap() []error {
-	switch e.Status() {
-	case http.StatusServiceUnavailable:
-		return []error{fiber.ErrServiceUnavailable, e.Err}
-	case http.StatusUnauthorized:
-		return []error{fiber.ErrUnauthorized, e.Err}
-	default:
-		return []error{fiber.ErrInternalServerError, e.Err}
+	for _, known := range [...]*fiber.Error{fiber.ErrServiceUnavailable, fiber.ErrUnauthorized, fiber.ErrForbidden} {
+		if known.Code == e.Status() {
+			return []error{known, e.Err}
+		}
 	}
+	return []error{fiber.ErrInternalServerError, e.Err}
 }
 
 // Format prints the status, and for %+v what went wrong.
@@ -256,8 +261,8 @@ func (e *Error) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%+v
 // Status returns the HTTP status. It tells the store's failures, which pass, from the program's, which do not, and from an end
 // that is nobody's fault.
 func (e *Error) Status() int {
-	if errors.Is(e.Err, ErrEnded) || errors.Is(e.Err, ErrLoginRefused) {
-		return http.StatusUnauthorized
+	if status := refusal(e.Err); status != 0 {
+		return status
 	}
 	if _, own := errors.AsType[*ownError](e.Err); own {
 		return http.StatusInternalServerError
@@ -268,6 +273,17 @@ func (e *Error) Status() int {
 		}
 	}
 	return http.StatusServiceUnavailable
+}
+
+// refusal returns the status for err if that is nobody's fault, else 0.
+func refusal(err error) int {
+	switch {
+	case errors.Is(err, ErrEnded), errors.Is(err, ErrLoginRefused), errors.Is(err, ErrLoginRequired):
+		return http.StatusUnauthorized
+	case errors.Is(err, ErrLoginTooOld):
+		return http.StatusForbidden
+	}
+	return 0
 }
 
 // ofStore reports whether the store failed, and not the application.
@@ -284,9 +300,9 @@ func wrap(op string, err error) error {
 	return &Error{Op: op, Err: err}
 }
 
-// answerable is err, and where that is a bare ErrEnded, with the status that Fiber is to answer.
+// answerable is err, and where that is a bare ErrEnded or the like, with the status that Fiber is to answer.
 func answerable(err error) error {
-	if _, wrapped := errors.AsType[*Error](err); !wrapped && (errors.Is(err, ErrEnded) || errors.Is(err, ErrLoginRefused)) {
+	if _, wrapped := errors.AsType[*Error](err); !wrapped && refusal(err) != 0 {
 		return &Error{Op: "save", Err: err}
 	}
 	return err

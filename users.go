@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"iter"
-	"net/http"
 	"time"
 
 	"github.com/fibersess/sess/internal/draft"
@@ -308,7 +307,7 @@ func (s Session) Remember(d time.Duration) error {
 		return err
 	}
 	defer r.guard.Unlock()
-	return wrap("remember", r.remember(d))
+	return r.logged("remember", r.remember(d))
 }
 
 // All returns the keys of the session and the JSON of their values, in the order of [Session.Keys]. It sees the session as
@@ -323,54 +322,54 @@ func (s Session) All() iter.Seq2[string, string] {
 	}
 }
 
-// RequireLogin is a handler for routes that only users may use: it answers 401 if nobody is logged in, and 403 if the login
-// is older than within, so that the user can be asked for the password again; 0 admits every login, and so does a Login of
-// the same request. It reads the session as [Strict] does.
+// RequireLogin is a handler for routes that only users may use. It refuses a request as [Session.CheckLogin] says: with
+// [ErrLoginRequired], 401, if nobody is logged in, and with [ErrLoginTooOld], 403, if the login is older than within, so that the
+// user can be asked for the password again. It reads the session as [Strict] does.
 //
 //	app.Post("/password", sess.RequireLogin(10*time.Minute), changePassword)
 func RequireLogin(within time.Duration) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		return RunStrict(c.Context(), func() error {
-			if status := From(c).LoginStatus(within); status != http.StatusOK {
-				return fiber.NewError(status)
+			if err := From(c).CheckLogin(within); err != nil {
+				return err
 			}
 			return c.Next()
 		})
 	}
 }
 
-// RequireLogin is the function of that name for plain fasthttp, inside of Wrap.
+// RequireLogin is the function of that name for plain fasthttp, inside of Wrap. Config.ErrorHandler hears of what it refuses.
 func (m *Manager) RequireLogin(within time.Duration, next fasthttp.RequestHandler) fasthttp.RequestHandler {
 	return func(ctx *fasthttp.RequestCtx) {
 		s := m.FromRequest(ctx)
-		status := http.StatusServiceUnavailable
-		if err := s.Refresh(); err == nil || errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) {
-			status = s.LoginStatus(within)
-		}
-		if status == http.StatusOK {
+		answer(ctx, s.strict(ctx, func() error {
+			if err := s.CheckLogin(within); err != nil {
+				return m.fail(ctx, err)
+			}
 			next(ctx)
-			return
-		}
-		ctx.SetStatusCode(status)
-		ctx.SetBodyString(http.StatusText(status))
+			return nil
+		}))
 	}
 }
 
-// LoginStatus returns the HTTP status for a request that needs a login of the age within or less: 200, 401 if nobody is
-// logged in, or 403 if the login is older; 0 admits every login, and one of this request is new. It goes by the session as the
-// request has it.
-func (s Session) LoginStatus(within time.Duration) int {
-	r := s.look()
+// CheckLogin returns nil if the session is that of a user whose login is of the age within or less; 0 admits every login, and
+// one of this request is new. Else the error is ErrLoginRequired, ErrLoginTooOld, or why the session cannot be read: handed on
+// to Fiber it answers with its status. It goes by the session as the request has it.
+func (s Session) CheckLogin(within time.Duration) error {
+	r := s.enter()
 	if r == nil {
-		return http.StatusUnauthorized
+		return s.released("login")
 	}
 	defer r.guard.Unlock()
+	if err := r.load(); err != nil {
+		return err
+	}
 	fresh := r.authn != nil && r.authn.user != ""
 	switch {
 	case r.user() == "":
-		return http.StatusUnauthorized
+		return wrap("login", ErrLoginRequired)
 	case within > 0 && !fresh && time.Since(time.UnixMilli(r.draft.Base().LoginMS())) > within:
-		return http.StatusForbidden
+		return wrap("login", ErrLoginTooOld)
 	}
-	return http.StatusOK
+	return nil
 }

@@ -90,8 +90,9 @@ func New(config ...Config) fiber.Handler {
 //     a trusted origin.
 //   - With neither of the two the request comes from no browser, or from one older than 2020, and passes.
 //
-// What it does not stop: a request that a script of this very origin sends (an injected script is the visitor), and a
-// GET that changes something. Behind a proxy that puts another Host in place of the visitor's, name the public origin
+// What it does not stop: a request that a script of this very origin sends (an injected script is the visitor), a GET that
+// changes something, and DNS rebinding: a site that points its own name at this server sends a Host and an Origin that agree.
+// Refuse every Host that is not the application's; the cookies of the application's own host do not go there. Behind a proxy that puts another Host in place of the visitor's, name the public origin
 // in [Config.TrustedOrigins].
 //
 // A Protection is safe for concurrent use.
@@ -124,7 +125,20 @@ func (p *Protection) Handle(c *fiber.Ctx) error {
 
 // Check returns nil if the request may pass, for plain fasthttp and other frameworks; else [ErrOrigin], [ErrToken], or what
 // kept it from looking at the session. Without Config.Token it needs no session and allocates nothing.
+//
+// A response to a refused request gets Cache-Control: no-store, since it depends on fields that caches do not compare. What
+// passes needs no Vary for them: its response is the same whatever they say.
 func (p *Protection) Check(ctx *fasthttp.RequestCtx) error {
+	err := p.check(ctx)
+	if err != nil {
+		ctx.Response.Header.SetCanonical(cacheControlField, noStore)
+	}
+	return err
+}
+
+var cacheControlField, noStore = []byte(fasthttp.HeaderCacheControl), []byte("no-store")
+
+func (p *Protection) check(ctx *fasthttp.RequestCtx) error {
 	upgrade := len(ctx.Request.Header.PeekCanonical(upgradeField)) > 0
 	if !upgrade && safe(ctx.Method()) || p.skip != nil && p.skip(ctx) {
 		return nil

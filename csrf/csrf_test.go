@@ -176,6 +176,37 @@ func TestNamesInLowerCaseAreSeenByAServerThatDoesNotNormalizeThem(t *testing.T) 
 	}
 }
 
+// Whether a request is refused depends on fields that no cache compares. A cache that keeps what it likes, as some keep any answer to
+// a GET, would hand the refusal of another site's WebSocket to the application's own page.
+func TestNoCacheKeepsARefusal(t *testing.T) {
+	p := protection(t, csrf.Config{})
+	for _, c := range []struct {
+		r    request
+		want string
+	}{
+		{request{"POST", "cross-site", "https://evil.test", ""}, "no-store"},
+		{request{"GET", "", "https://evil.test", "websocket"}, "no-store"},
+		{request{"POST", "same-origin", "https://shop.test", ""}, "public"},
+		{request{"GET", "cross-site", "", ""}, "public"},
+	} {
+		ctx := read(t, c.r.wire(asIs))
+		ctx.Response.Header.Set("Cache-Control", "public")
+		_ = p.Check(ctx)
+		if got := string(ctx.Response.Header.Peek("Cache-Control")); got != c.want {
+			t.Errorf("%v: got Cache-Control %q, want %q", c.r, got, c.want)
+		}
+	}
+	app := fiber.New()
+	app.Use(csrf.New())
+	app.Get("/socket", func(*fiber.Ctx) error { return nil })
+	ctx := read(t, request{"GET", "", "https://evil.test", "websocket"}.wire(asIs))
+	ctx.Request.SetRequestURI("/socket")
+	app.Handler()(ctx)
+	if status, got := ctx.Response.StatusCode(), string(ctx.Response.Header.Peek("Cache-Control")); status != 403 || got != "no-store" {
+		t.Errorf("behind Fiber's ErrorHandler: got %d and Cache-Control %q, want 403 and no-store", status, got)
+	}
+}
+
 func TestAPortIsPartOfTheHost(t *testing.T) {
 	p := protection(t, csrf.Config{})
 	for origin, want := range map[string]bool{"http://127.0.0.1:8080": true, "http://127.0.0.1:9090": false, "http://127.0.0.1": false} {

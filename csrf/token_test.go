@@ -21,7 +21,8 @@ type visitor struct {
 	t       *testing.T
 	app     *fiber.App
 	cookies map[string]string
-	paid    int // requests that reached the handler of /pay
+	header  fasthttp.ResponseHeader // of the last answer
+	paid    int                     // requests that reached the handler of /pay
 }
 
 func newVisitor(t *testing.T, config sess.Config, protect csrf.Config) *visitor {
@@ -69,6 +70,7 @@ func (v *visitor) send(method, path string, prepare func(*fasthttp.Request)) (st
 			delete(v.cookies, string(name))
 		}
 	}
+	ctx.Response.Header.CopyTo(&v.header)
 	defer ctx.ResetUserValues() // as the server does when the response is written
 	return ctx.Response.StatusCode(), string(ctx.Response.Body())
 }
@@ -108,6 +110,9 @@ func TestATokenOfTheSessionIsWantedInHeaderOrForm(t *testing.T) {
 	v := newVisitor(t, sess.Config{}, tokens)
 	_, token := v.send("GET", "/form", nil)
 	v.want("none", "/pay", nil, 403, csrf.ErrToken.Error())
+	if got := v.header.Peek("Cache-Control"); string(got) != "no-store" {
+		t.Errorf("the refusal: got Cache-Control %q, want no-store", got)
+	}
 	v.want("in a header", "/pay", inHeader(token), 200, "paid")
 	v.want("in a form", "/pay", inForm(token), 200, "paid")
 	v.want("in a form with files", "/pay", inMultipart(token), 200, "paid")

@@ -116,11 +116,13 @@ func (b *browser) want(path string, status int, body string) answer {
 }
 
 // wantPost posts nothing to path and checks the status and the body.
-func (b *browser) wantPost(path string, status int, body string) {
+func (b *browser) wantPost(path string, status int, body string) answer {
 	b.t.Helper()
-	if got := b.send(http.MethodPost, path); got.status != status || got.body != body {
+	got := b.send(http.MethodPost, path)
+	if got.status != status || got.body != body {
 		b.t.Errorf("POST %s: got %d %q, want %d %q", path, got.status, got.body, status, body)
 	}
+	return got
 }
 
 // id is the session's id in the jar.

@@ -537,6 +537,68 @@ func TestStrictAndRequireLoginAskTheStoreAndSayWhatIsMissing(t *testing.T) {
 	})
 }
 
+// Who forgets the middleware must not find guarded routes open, and must be told apart from a visitor.
+func TestWhereNoSessionMiddlewareRunsEveryGuardRefuses(t *testing.T) {
+	onEach(t, func(t *testing.T, s site) {
+		if p, ok := s.(*plain); ok {
+			p.m = newManager(t, sess.Config{}) // It has RequireLogin, and wraps nothing.
+		}
+		s.strict("/strict", whoami)
+		s.forUsers(0, "/users", whoami)
+		s.get("/flashes", func(v visit) error {
+			sess.AddFlash(v.session(), "lost")
+			if _, err := sess.Flashes[string](v.session()); !errors.Is(err, sess.ErrReleased) {
+				t.Errorf("Flashes: got %+v, want ErrReleased", err)
+			}
+			if err := v.session().Err(); !errors.Is(err, sess.ErrReleased) {
+				t.Errorf("Err: got %+v, want ErrReleased", err)
+			}
+			return nil
+		})
+		b := newBrowser(t, listen(t, s.serve()))
+		b.want("/strict", 500, "Internal Server Error")
+		b.want("/users", 500, "Internal Server Error")
+		b.want("/flashes", 200, "")
+	})
+}
+
+func TestWhereNoSessionMiddlewareRunsCSRFWithTokensRefuses(t *testing.T) {
+	app2, app3 := fiber2.New(fiber2.Config{DisableStartupMessage: true}), fiber3.New()
+	app2.Use(csrf2.New(csrf2.Config{Token: true}))
+	app3.Use(csrf.New(csrf.Config{Token: true}))
+	for name, handler := range map[string]fasthttp.RequestHandler{"Fiber v2": app2.Handler(), "Fiber v3": app3.Handler()} {
+		t.Run(name, func(t *testing.T) {
+			newBrowser(t, listen(t, handler)).wantPost("/form", 500, "Internal Server Error")
+		})
+	}
+}
+
+// An ErrorHandler of Fiber v3 finds both the reason and the error of its own framework.
+func TestWhatRequireLoginRefusesIsToldApartOnFiberV3(t *testing.T) {
+	var got error
+	app := fiber3.New(fiber3.Config{ErrorHandler: func(c fiber3.Ctx, err error) error {
+		got = err
+		return fiber3.DefaultErrorHandler(c, err)
+	}})
+	app.Use(sess.New())
+	app.Get("/in", func(c fiber3.Ctx) error { sess.From(c).Login("ann"); return nil })
+	app.Get("/any", sess.RequireLogin(0), func(fiber3.Ctx) error { return nil })
+	app.Get("/fresh", sess.RequireLogin(time.Nanosecond), func(fiber3.Ctx) error { return nil })
+	b := newBrowser(t, listen(t, app.Handler()))
+	want := func(path string, sentinel error, status int, body string) {
+		t.Helper()
+		got = nil
+		b.want(path, status, body)
+		if fe, ok := errors.AsType[*fiber3.Error](got); !errors.Is(got, sentinel) || !ok || fe.Code != status {
+			t.Errorf("%s: got the error %+v, want %v, and Fiber's of %d", path, got, sentinel, status)
+		}
+	}
+	want("/any", sess.ErrLoginRequired, 401, "Unauthorized")
+	b.get("/in")
+	time.Sleep(time.Millisecond)
+	want("/fresh", sess.ErrLoginTooOld, 403, "Forbidden")
+}
+
 // refreshing is a store that reads from memory, and may fail where it is asked to look past that.
 type refreshing struct {
 	*sess.MemoryStore
@@ -570,11 +632,16 @@ func TestCSRFRefusesOtherSitesAndTakesTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBrowser(t, listen(t, handler))
 			token := b.get("/form").body
-			b.wantPost("/form", 403, csrf.ErrToken.Error())
+			refused := []answer{b.wantPost("/form", 403, csrf.ErrToken.Error())}
 			b.head.Set(csrf.HeaderName, token)
 			b.wantPost("/form", 200, "posted")
 			b.head.Set("Sec-Fetch-Site", "cross-site")
-			b.wantPost("/form", 403, csrf.ErrOrigin.Error())
+			refused = append(refused, b.wantPost("/form", 403, csrf.ErrOrigin.Error()))
+			for _, r := range refused {
+				if got := r.header.Get("Cache-Control"); got != "no-store" {
+					t.Errorf("%q: got Cache-Control %q, want no-store", r.body, got)
+				}
+			}
 		})
 	}
 }

@@ -3,7 +3,6 @@ package sess
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/gofiber/fiber/v3"
@@ -70,9 +69,10 @@ func (r customRequest) Secure() bool             { return secure(r.c) }
 // Secure compares the version of HTTP and is always false.
 func secure(c fiber.Ctx) bool { return c.Scheme() == "https" }
 
-// From returns the session of a request. It does no I/O and cannot fail: where no session middleware runs it returns the
-// inert session, on which reads find nothing and writes do nothing but set [Session.Err]. With several managers it is the
-// innermost one's; [Manager.From] names the manager.
+// From returns the session of a request. It does no I/O and cannot fail: where no session middleware runs, or has nothing to do,
+// it returns the inert session. Reads find nothing there, writes do nothing, [Session.Err] and whatever else returns an error
+// say [ErrReleased], a guard such as [Strict] refuses the request with it, and the log has a line. With several managers it is
+// the innermost one's; [Manager.From] names the manager.
 //
 // Call it in the handler, and pass the Session on to goroutines: a fiber.Ctx is another request's once its own is over. In a
 // WebSocket or a body stream the session shows what the handshake found: use [Session.Detach] there.
@@ -82,21 +82,22 @@ func From(c fiber.Ctx) Session { return core.FromRequest(c.RequestCtx()) }
 func (m *Manager) From(c fiber.Ctx) Session { return m.FromRequest(c.RequestCtx()) }
 
 // Strict is a handler for routes that must not be served from a cached session: it reads the session again from the
-// server of the store, and answers 503 if it cannot. If the session has ended its handler sees none.
+// server of the store, and answers 503 if it cannot. If the session has ended its handler sees none. Where no session
+// middleware runs the request is refused with [ErrReleased].
 //
 //	app.Get("/admin", sess.Strict, admin)
 func Strict(c fiber.Ctx) error { return core.RunStrict(c.RequestCtx(), c.Next) }
 
-// RequireLogin is a handler for routes that only users may use: it answers 401 if nobody is logged in, and 403 if the login
-// is older than within, so that the user can be asked for the password again; 0 admits every login. It reads the session
-// as [Strict] does.
+// RequireLogin is a handler for routes that only users may use. It refuses a request as [Session.CheckLogin] says: with
+// [ErrLoginRequired], 401, if nobody is logged in, and with [ErrLoginTooOld], 403, if the login is older than within, so that the
+// user can be asked for the password again. It reads the session as [Strict] does.
 //
 //	app.Post("/password", sess.RequireLogin(10*time.Minute), changePassword)
 func RequireLogin(within time.Duration) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		return core.RunStrict(c.RequestCtx(), func() error {
-			if status := From(c).LoginStatus(within); status != http.StatusOK {
-				return fiber.NewError(status)
+			if err := From(c).CheckLogin(within); err != nil {
+				return err
 			}
 			return c.Next()
 		})

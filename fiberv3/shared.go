@@ -79,19 +79,21 @@ const (
 
 // The errors a caller may want to branch on. Compare with errors.Is.
 var (
-	ErrClosed       = core.ErrClosed
-	ErrCommitted    = core.ErrCommitted
-	ErrConflict     = core.ErrConflict
-	ErrCorrupt      = core.ErrCorrupt
-	ErrEnded        = core.ErrEnded
-	ErrExpired      = core.ErrExpired
-	ErrLoginRefused = core.ErrLoginRefused
-	ErrNotFound     = core.ErrNotFound
-	ErrReleased     = core.ErrReleased
-	ErrRenewed      = core.ErrRenewed
-	ErrReserved     = core.ErrReserved
-	ErrTooLarge     = core.ErrTooLarge
-	ErrUnsupported  = core.ErrUnsupported
+	ErrClosed        = core.ErrClosed
+	ErrCommitted     = core.ErrCommitted
+	ErrConflict      = core.ErrConflict
+	ErrCorrupt       = core.ErrCorrupt
+	ErrEnded         = core.ErrEnded
+	ErrExpired       = core.ErrExpired
+	ErrLoginRefused  = core.ErrLoginRefused
+	ErrLoginRequired = core.ErrLoginRequired
+	ErrLoginTooOld   = core.ErrLoginTooOld
+	ErrNotFound      = core.ErrNotFound
+	ErrReleased      = core.ErrReleased
+	ErrRenewed       = core.ErrRenewed
+	ErrReserved      = core.ErrReserved
+	ErrTooLarge      = core.ErrTooLarge
+	ErrUnsupported   = core.ErrUnsupported
 )
 
 // Get returns the value under key, if there is one that is a T.
@@ -109,7 +111,8 @@ func Take[T any](s Session, key string) (value T, ok bool, err error) { return c
 // AddFlash leaves a message in the session for a page that is shown later: [Flashes] returns it once.
 func AddFlash[T any](s Session, message T) { core.AddFlash(s, message) }
 
-// Flashes returns the messages that [AddFlash] left, the oldest first, and removes them.
+// Flashes returns the messages that [AddFlash] left, the oldest first, and removes them. An error says that the session cannot be
+// read.
 func Flashes[T any](s Session) ([]T, error) { return core.Flashes[T](s) }
 
 // Value returns the value under key in a record, as [Get] does of a session.

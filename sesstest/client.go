@@ -31,6 +31,13 @@ func (h Handler) Handler() fasthttp.RequestHandler { return fasthttp.RequestHand
 // Each client is a browser of its own. Its Jar takes the cookies of [Cookies]:
 //
 //	client.Jar.SetCookies(&url.URL{Path: "/"}, sesstest.Cookies(t, manager, "ann", nil))
+//
+// A stream is read as it comes: Get returns with the first bytes of the response, and closing its Body ends the connection.
+//
+// In a bubble of testing/synctest, where hours pass at once, make the manager, the application and the client inside. Before the
+// bubble write one response, in TestMain for one, since fasthttp then starts a goroutine for its Date header that never ends:
+//
+//	new(fasthttp.ResponseHeader).AppendBytes(nil)
 func NewClient(app App) *http.Client {
 	jar, err := cookiejar.New(nil)
 	if err != nil { // It never fails without options.

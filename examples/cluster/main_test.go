@@ -66,8 +66,8 @@ func TestTheTranscriptKeepsItsPromises(t *testing.T) {
 	}
 }
 
-func TestTheReadmeShowsTheTranscript(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+func TestOperationsShowsTheTranscript(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,8 +75,8 @@ func TestTheReadmeShowsTheTranscript(t *testing.T) {
 	for _, p := range promises {
 		want += "    " + p.line + "\n"
 	}
-	if !bytes.Contains(readme, []byte(want)) {
-		t.Errorf("README.md: got no block of the transcript, want\n%s", want)
+	if !bytes.Contains(page, []byte(want)) {
+		t.Errorf("docs/operations.md: got no block of the transcript, want\n%s", want)
 	}
 }
 

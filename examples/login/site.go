@@ -123,9 +123,9 @@ func (s *site) fail(c *fiber.Ctx, err error) error {
 		text = "This page was opened before a login or logout. Open it again."
 	case errors.Is(err, csrf.ErrOrigin):
 		text = "Another site caused this request. Nothing was done."
-	case status == fiber.StatusUnauthorized:
+	case errors.Is(err, sess.ErrLoginRequired), errors.Is(err, sess.ErrLoginRefused), errors.Is(err, sess.ErrEnded):
 		return c.Redirect("/login?again=1", fiber.StatusSeeOther)
-	case status == fiber.StatusForbidden: // of RequireLogin
+	case errors.Is(err, sess.ErrLoginTooOld):
 		place, _, _ := strings.Cut(strings.TrimPrefix(c.Path(), "/"), "/")
 		return c.Redirect("/confirm?to="+place, fiber.StatusSeeOther)
 	}

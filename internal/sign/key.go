@@ -1,9 +1,12 @@
 package sign
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"unicode"
 )
 
 // Key is the root's Key.
@@ -63,23 +66,51 @@ func (k Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 const minKeyLen = 16
 
 // ValidateKeys returns all that is wrong with keys, which the errors call by the name of the list; what they say of a key
-// is its place and length.
-func ValidateKeys(list string, keys []Key, shortAllowed bool) (errs []error) {
+// is its place and length. koa is as in [NewKeyring].
+func ValidateKeys(list string, keys []Key, shortAllowed, koa bool) (errs []error) {
 	for i, k := range keys {
-		n := 0
+		var secret []byte
 		if k.reveal != nil {
-			secret, _ := k.reveal()
-			n = len(secret)
+			secret, _ = k.reveal()
 		}
+		twin := slices.IndexFunc(keys[:i], func(before Key) bool { return k.signsAs(before, koa) })
 		switch {
-		case n == 0:
+		case len(secret) == 0:
 			errs = append(errs, fmt.Errorf("sess: %s[%d]: empty; want a secret of 32 random bytes or more", list, i))
-		case n < minKeyLen && !shortAllowed:
+		case len(secret) < minKeyLen && !shortAllowed:
 			errs = append(errs, fmt.Errorf(
-				"sess: %s[%d]: %d bytes; want %d or more, or set Config.DangerouslyShortKeys", list, i, n, minKeyLen))
+				"sess: %s[%d]: %d bytes; want %d or more, or set Config.DangerouslyShortKeys", list, i, len(secret), minKeyLen))
+		case len(bytes.Trim(secret, "\x00")) == 0: // HMAC fills a key up with NUL: it signs as an empty one does.
+			errs = append(errs, fmt.Errorf("sess: %s[%d]: nothing but NUL; want a secret of 32 random bytes or more", list, i))
+		case twin >= 0:
+			errs = append(errs, fmt.Errorf("sess: %s[%d]: the same as %s[%d]; want another secret, or one entry", list, i, list, twin))
 		}
 	}
 	return errs
+}
+
+// WarnOfKeys says in the log which keys are text with white space at an end, as what was read from a file has it. It is part
+// of the secret, and harmless until another program trims it. Random bytes are not text.
+func WarnOfKeys(log *slog.Logger, list string, keys []Key) {
+	for i, k := range keys {
+		secret, _ := k.reveal()
+		trimmed := bytes.TrimSpace(secret)
+		text := bytes.IndexFunc(trimmed, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+		if text && len(trimmed) < len(secret) {
+			log.Warn(fmt.Sprintf("sess: %s[%d]: white space at an end is part of the secret, and whoever trims it signs differently; "+
+				"trim what is read from a file", list, i))
+		}
+	}
+}
+
+// signsAs reports whether k and other make the same signatures.
+func (k Key) signsAs(other Key, koa bool) bool {
+	if k.reveal == nil || other.reveal == nil {
+		return false
+	}
+	secret, withSHA1 := k.open(koa)
+	otherSecret, otherSHA1 := other.open(koa)
+	return withSHA1 == otherSHA1 && bytes.Equal(secret, otherSecret)
 }
 
 // open returns the secret, and whether it signs with SHA-1, which a plain key does beside Koa.

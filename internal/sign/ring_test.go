@@ -245,7 +245,7 @@ func TestBadKeysAreNamedByPlaceAndLength(t *testing.T) {
 		{false, []string{"Config.Keys[1]: empty", "Config.Keys[2]: 15 bytes; want 16", "Config.Keys[4]: empty"}},
 		{true, []string{"Config.Keys[1]: empty", "Config.Keys[4]: empty"}},
 	} {
-		got := ValidateKeys("Config.Keys", keys, c.short)
+		got := ValidateKeys("Config.Keys", keys, c.short, false)
 		if len(got) != len(c.want) {
 			t.Fatalf("short keys %v: got %v, want %v", c.short, got, c.want)
 		}
