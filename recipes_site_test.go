@@ -64,13 +64,10 @@ func withErrorPages() *fiber.App {
 	var app *fiber.App
 	// Recipe: Pages for users, and for those who have just logged in
 	app = fiber.New(fiber.Config{ErrorHandler: func(c *fiber.Ctx, err error) error {
-		var known *fiber.Error
 		switch {
-		case errors.Is(err, csrf.ErrToken), errors.Is(err, csrf.ErrOrigin):
-			return c.Status(fiber.StatusForbidden).SendString(err.Error())
-		case errors.As(err, &known) && known.Code == fiber.StatusUnauthorized:
+		case errors.Is(err, sess.ErrLoginRequired), errors.Is(err, sess.ErrLoginRefused), errors.Is(err, sess.ErrEnded):
 			return c.Redirect("/login", fiber.StatusSeeOther)
-		case errors.As(err, &known) && known.Code == fiber.StatusForbidden:
+		case errors.Is(err, sess.ErrLoginTooOld):
 			return c.Redirect("/confirm", fiber.StatusSeeOther) // where the password is asked for again
 		}
 		return fiber.DefaultErrorHandler(c, err)
