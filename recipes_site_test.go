@@ -61,9 +61,8 @@ func (site *recipes) account(c *fiber.Ctx) error {
 
 // withErrorPages returns an application that makes pages of what RequireLogin and csrf refuse.
 func withErrorPages() *fiber.App {
-	var app *fiber.App
 	// Recipe: Pages for users, and for those who have just logged in
-	app = fiber.New(fiber.Config{ErrorHandler: func(c *fiber.Ctx, err error) error {
+	app := fiber.New(fiber.Config{ErrorHandler: func(c *fiber.Ctx, err error) error {
 		switch {
 		case errors.Is(err, sess.ErrLoginRequired), errors.Is(err, sess.ErrLoginRefused), errors.Is(err, sess.ErrEnded):
 			return c.Redirect("/login", fiber.StatusSeeOther)

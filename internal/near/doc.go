@@ -41,4 +41,8 @@
 //
 // An entry is served as long as a [Lease] holds that belongs to the connection of its read, until its session ends, and for
 // [TTL] at most. Where the server reports nothing, an entry is served until MaxStale after its read began.
+//
+// A server that is out of memory evicts keys while it carries out a command of this connection. To this connection it does not
+// report that, and forgets that the connection has read the key. So whoever watches the connection asks before each
+// heartbeat how many keys were evicted, and where that has changed, or is not told, ends the lease: everything is read again.
 package near

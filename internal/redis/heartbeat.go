@@ -2,6 +2,9 @@ package redis
 
 import (
 	"context"
+	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,13 +53,42 @@ func (s *Store) askRole(node rueidis.Client) (role string) {
 		replies := node.DoMulti(context.Background(), b.Hello().Build(), b.Role().Build())
 		return roleOf(replies[0], replies[1])
 	}
+	stats := rueidis.Cacheable(b.Info().Section("stats").Build())
 	hello := rueidis.Cacheable(b.Hello().Protover(3).Build())
-	reply, err := node.DoCache(context.Background(), hello.ToStaticTTL(), near.TTL).ToMessage()
+	replies := node.DoMultiCache(context.Background(), rueidis.CT(stats.ToStaticTTL(), near.TTL), rueidis.CT(hello.ToStaticTTL(), near.TTL))
+	s.complainOfSilence(replies[0])
+	reply, err := replies[1].ToMessage()
 	if err != nil {
 		return ""
 	}
 	g, _ := greeting(reply)
 	return g.role
+}
+
+// complainOfSilence tells the log, once, of a server that does not say what it evicts.
+func (s *Store) complainOfSilence(stats rueidis.RedisResult) {
+	why := "its INFO does not name evicted_keys"
+	if text, err := stats.ToString(); err != nil {
+		code, refused := errorCode(err)
+		if !refused {
+			return
+		}
+		why = "it answers INFO with " + code
+	} else if _, counts := evictions(text); counts {
+		return
+	}
+	s.brief.Do(func() {
+		s.Logger.Warn(fmt.Sprintf("sess: redis: the server does not say what it evicts, so the near cache keeps a session for MaxStale, %v, "+
+			"and no longer, and watches ask as often; allow +info: %s", s.MaxStale, why))
+	})
+}
+
+// evictions returns how many keys a server has evicted, by its INFO stats.
+func evictions(stats string) (n int64, ok bool) {
+	_, rest, _ := strings.Cut(stats, "\nevicted_keys:")
+	text, _, found := strings.Cut(rest, "\r")
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, found && err == nil
 }
 
 // Counters returns what Stats does.

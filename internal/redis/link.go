@@ -19,6 +19,10 @@ type link struct {
 	*tracking
 	lease atomic.Pointer[near.Lease]
 	beat  atomic.Int64 // when the heartbeat under way was sent, as nearCache.mono has it; 0: there is none
+
+	// What the server says of its evictions, for the goroutine that receives.
+	evicted int64 // keys so far, and one more; 0: it has not said so yet
+	silence int   // heartbeats for which it has not
 }
 
 var _ rueidis.CacheStore = (*link)(nil)
@@ -88,6 +92,14 @@ func wake(ch chan struct{}) {
 // whether the server is a master.
 const heartbeatCommand = "HELLO"
 
+// evictionsCommand is the name of the command that goes before each heartbeat, and tells how many keys the server has
+// evicted. A key that it evicts in order to carry out a command of this connection it does not report to this connection, and
+// it reports no later change of it either.
+const evictionsCommand = "INFO"
+
+// maxSilence is for how many heartbeats, of which there are four in MaxStale, a lease holds where the server does not tell.
+const maxSilence = 3
+
 // Flight always says that there is nothing, so rueidis asks the server.
 func (l *link) Flight(key, command string, number time.Duration, now time.Time) (rueidis.RedisMessage, rueidis.CacheEntry) {
 	switch {
@@ -97,6 +109,7 @@ func (l *link) Flight(key, command string, number time.Duration, now time.Time) 
 		}
 	case command == heartbeatCommand:
 		l.beat.Store(max(1, l.cache.Mono(now)))
+	case command == evictionsCommand:
 	default:
 		l.cache.Sent(key, l.lease.Load())
 	}
@@ -106,7 +119,17 @@ func (l *link) Flight(key, command string, number time.Duration, now time.Time) 
 // Update takes the reply to a tracked read, which the reader itself gets too: here it counts that it came, and what
 // heartbeats say. It returns when the value ends in Unix milliseconds, 0 if the server did not say.
 func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
-	if command != heartbeatCommand {
+	switch command {
+	case evictionsCommand:
+		text, _ := reply.ToString()
+		if n, ok := evictions(text); ok {
+			l.counted(n)
+		} else {
+			l.uncounted()
+		}
+		return 0
+	case heartbeatCommand:
+	default:
 		l.cache.Answered(key, l.lease.Load())
 		return max(0, reply.CachePXAT())
 	}
@@ -124,9 +147,15 @@ func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 
 // Cancel hears of reads that failed or were sent elsewhere. A read that was redirected may come back from a connection
 // that does not track it.
-func (l *link) Cancel(key, command string, _ error) {
-	if command == heartbeatCommand {
+func (l *link) Cancel(key, command string, err error) {
+	switch command {
+	case heartbeatCommand:
 		l.beat.Store(0)
+		return
+	case evictionsCommand:
+		if _, refused := errorCode(err); refused {
+			l.uncounted()
+		}
 		return
 	}
 	if id, ok := l.cache.IDOf(key); ok {
@@ -154,6 +183,22 @@ func (l *link) invalidated(key string) {
 	if id, ok := l.cache.IDOf(key); ok {
 		l.cache.Report(id, l.lease.Load())
 		l.watches.changed(id)
+	}
+}
+
+// counted hears how many keys the server has evicted so far. What was read before that changed may be gone, and no later
+// change of it will be reported.
+func (l *link) counted(evicted int64) {
+	if news := l.evicted != 0; l.evicted != evicted+1 {
+		l.evicted, l.silence = evicted+1, 0
+		l.renew(news)
+	}
+}
+
+// uncounted hears that the server does not say what it evicts: nothing that was read is believed for longer than MaxStale.
+func (l *link) uncounted() {
+	if l.silence++; l.silence%maxSilence == 0 {
+		l.renew(false)
 	}
 }
 

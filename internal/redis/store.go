@@ -27,6 +27,8 @@ type Store struct {
 
 	tracksScripts bool // the server reports changes of what a script has read
 
+	brief sync.Once // the log was told that the server does not say what it evicts
+
 	mu    sync.Mutex // guards the change from starting to connected to closed
 	life  context.Context
 	kill  context.CancelFunc
