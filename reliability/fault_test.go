@@ -15,6 +15,7 @@ type fault struct {
 	slowly  bool                          // reads get through, late, so load and commit may each wait for a StoreTimeout
 	look    time.Duration                 // what it takes the client to see the end, when it has begun to look within recovery
 	fails   bool                          // requests must fail, or the fault was none
+	mild    bool                          // requests may fail, or none does; inflict itself sees that there is a fault
 	spares  func(request) bool            // those that must not fail; nil: none are spared if the fault fails any
 	proves  func(s *site) (figure string) // checks that the fault took place; may be nil
 }
@@ -28,7 +29,9 @@ const (
 	writes        // what was acknowledged after the instant site.kept
 )
 
-func (f *fault) mayFail(r request) bool { return f.fails && (f.spares == nil || !f.spares(r)) }
+func (f *fault) mayFail(r request) bool {
+	return f.mild || f.fails && (f.spares == nil || !f.spares(r))
+}
 
 // mayLose reports whether the fault may have taken back what was acknowledged at the given time.
 func (s *site) mayLose(at time.Time) bool {

@@ -1,5 +1,5 @@
-// House checks what the compiler cannot: which package may import which, and how long files and functions may be. Run
-// it from the repository's root:
+// House checks what the compiler cannot: which package may import which, how long files and functions may be, and that
+// dependabot knows every module. Run it from the repository's root:
 //
 //	go run ./.ci/house            everything
 //	go run ./.ci/house -imports   without the lengths
@@ -74,7 +74,7 @@ const (
 	maxFileLines     = 400
 	maxFunctionLines = 60
 	maxRootFiles     = 20
-	maxRootLines     = 5000 // where it stands: it may shrink, and not grow. The aim is 3,900
+	maxRootLines     = 4880 // where it stands: it may shrink, and not grow. The aim is 3,900
 )
 
 // unbounded are modules of nothing but tests and measurements.
@@ -88,6 +88,11 @@ func main() {
 		var long []string
 		long, err = lengths()
 		faults = append(faults, long...)
+	}
+	if err == nil && !*importsOnly {
+		var stale []string
+		stale, err = unwatched()
+		faults = append(faults, stale...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "house:", err)
@@ -252,6 +257,27 @@ func functions(name string, text []byte) ([]string, error) {
 		}
 		if n := set.Position(f.End()).Line - set.Position(f.Pos()).Line + 1; n > maxFunctionLines {
 			faults = append(faults, fmt.Sprintf("%s: %s has %d lines; want at most %d", set.Position(f.Pos()), f.Name.Name, n, maxFunctionLines))
+		}
+	}
+	return faults, nil
+}
+
+// unwatched returns the modules and npm packages whose dependencies dependabot does not look at.
+func unwatched() ([]string, error) {
+	const config = ".github/dependabot.yml"
+	text, err := os.ReadFile(config)
+	if err != nil {
+		return nil, err
+	}
+	out, err := exec.Command("git", "ls-files", "--cached", "--others", "--exclude-standard", "*go.mod", "*package.json").Output()
+	if err != nil {
+		return nil, fmt.Errorf("git ls-files: %w", err)
+	}
+	var faults []string
+	for name := range strings.FieldsSeq(string(out)) {
+		dir := "/" + strings.TrimPrefix(filepath.ToSlash(filepath.Dir(name)), ".")
+		if !strings.Contains(string(text), "\n      - "+dir+"\n") {
+			faults = append(faults, fmt.Sprintf("%s: has no line for %s; want one for each go.mod and package.json", config, dir))
 		}
 	}
 	return faults, nil
