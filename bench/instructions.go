@@ -20,9 +20,16 @@ import (
 	"time"
 )
 
-// instructionWorkloads are the requests whose instructions are counted.
+// instructionWorkloads are the requests whose instructions are counted: the common ones, then what grows with what a
+// request brings or a session holds.
 func instructionWorkloads() []workload {
-	return []workload{anonymous, anonymousOwn, read, write, count, create}
+	all := []workload{anonymous, anonymousOwn, read, write, count, create, readBetween}
+	for _, w := range slices.Concat(countSized, countKeyed, readKeyed) {
+		if slices.Contains([]string{"W2at10kB", "W2at60kB", "W2keys100", "W1keys1000"}, w.id) {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 // A column is what one build takes.
