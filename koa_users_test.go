@@ -3,6 +3,7 @@ package sess_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,59 @@ func TestBesideKoaASessionThatCameBackCannotBeOpened(t *testing.T) {
 	st.wantUser("behind that Open", c, "")
 	if got := server.Do("EXISTS", "koa:sess:"+c.id()); got != int64(0) {
 		t.Errorf("records of the session that came back: got %v, want 0", got)
+	}
+}
+
+// TestBesideKoaWhatAUserHasLeftStaysNobodys: Koa stores again what it has read before the session was renewed, cleared or
+// ended, also in the very moment between the end and its revocation.
+func TestBesideKoaWhatAUserHasLeftStaysNobodys(t *testing.T) {
+	for _, between := range []bool{false, true} {
+		for name, user := range map[string]string{"renew": "ann", "in": "ann", "clear": "", "out": ""} {
+			if between && name == "clear" {
+				continue // It leaves the revocation first.
+			}
+			t.Run(fmt.Sprintf("%s, between %t", name, between), func(t *testing.T) {
+				store := newSpyStore()
+				st := newPortal(t, sess.Config{Store: store, Koa: true}, routes{
+					"renew": func(_ *fiber.Ctx, s sess.Session) error { s.Regenerate(); return nil },
+					"clear": func(_ *fiber.Ctx, s sess.Session) error { s.Clear(); return nil },
+				})
+				c := st.loggedIn("ann")
+				before := c.twin()
+				id, err := sess.ParseID(before.id())
+				if err != nil {
+					t.Fatal(err)
+				}
+				read, err := store.kept.Get(t.Context(), id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				back := func() {
+					if err := store.kept.Set(t.Context(), id, read, time.Hour); err != nil {
+						t.Error(err)
+					}
+				}
+				if between {
+					store.ask(func(_ context.Context, call string, _ sess.ID) error {
+						if call == "set" {
+							back()
+						}
+						return nil
+					})
+				}
+				c.get("/" + name)
+				store.ask(nil)
+				if !between {
+					back()
+				} else if _, err := store.kept.Get(t.Context(), id); !errors.Is(err, sess.ErrNotFound) {
+					t.Errorf("what came back before there was a revocation: got the error %v, want ErrNotFound", err)
+				}
+				st.wantUser("the cookie of before", before, "")
+				if name != "clear" { // which keeps the id, whose record Koa has overwritten
+					st.wantUser("the cookie of after", c, user)
+				}
+			})
+		}
 	}
 }
 

@@ -87,7 +87,7 @@ func NewManager(config Config) (*Manager, error) {
 	if c.Koa {
 		m.users.Owner = m.proven
 		m.users.Revoked = &users.Revocations{
-			Get: m.shelf.get, Set: m.shelf.set, Destroy: m.shelf.destroy, Owner: m.proven,
+			Get: m.shelf.latest, Set: m.shelf.set, Destroy: m.shelf.destroy, Owner: m.proven,
 			Keep: max(m.users.Step, c.Lifetime, c.Cookie.MaxAge),
 		}
 		m.shelf.revoked = m.users.Revoked

@@ -2,6 +2,7 @@ package sess_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -104,7 +105,11 @@ func TestRueidisReplicaListsNobody(t *testing.T) {
 	}
 	pair.Master.Do("REPLICAOF", "127.0.0.1", pair.Replica.Addr[len("127.0.0.1:"):])
 	var replied *sess.RedisError
-	if _, err := s.Entries(t.Context(), "ann", ""); !errors.As(err, &replied) || replied.Code != "READONLY" || replied.Op != "users" {
+	_, err := s.Entries(t.Context(), "ann", "")
+	for tries := 0; errors.Is(err, context.DeadlineExceeded) && tries < 10; tries++ { // It ended within a try.
+		_, err = s.Entries(t.Context(), "ann", "")
+	}
+	if !errors.As(err, &replied) || replied.Code != "READONLY" || replied.Op != "users" {
 		t.Errorf("Entries of a master that has become a replica: got the error %v, want READONLY", err)
 	}
 }

@@ -59,7 +59,7 @@ func (b *shelf) peek(id *ident.ID, at time.Time) (*record.Record, bool) {
 	return (*record.Record)(r), ok
 }
 
-// read asks the store for the record of id; if fresh, past a cache.
+// read asks the store for the record of id; if fresh, past a cache. A record that came back behind its end is none.
 func (b *shelf) read(ctx context.Context, id *ident.ID, fresh bool) (*record.Record, error) {
 	r, err := b.get(ctx, id, fresh)
 	if err == nil {
@@ -96,6 +96,10 @@ func (b *shelf) get(ctx context.Context, id *ident.ID, fresh bool) (_ *record.Re
 	return (*record.Record)(r), err
 }
 
+func (b *shelf) latest(ctx context.Context, id *ident.ID) (*record.Record, error) {
+	return b.get(ctx, id, true)
+}
+
 func (b *shelf) destroy(ctx context.Context, id *ident.ID) (err error) {
 	if b.heard != nil {
 		defer b.tell("destroy", time.Now(), &err)
@@ -103,7 +107,8 @@ func (b *shelf) destroy(ctx context.Context, id *ident.ID) (err error) {
 	return b.store.Destroy(ctx, ID(*id))
 }
 
-// swap is [Swapper]'s, which in a store that is none compares nothing.
+// swap is [Swapper]'s, which in a store that is none compares nothing. What ends a user's session revokes it, and a record that
+// came back behind its end is none, before the swap and behind it.
 func (b *shelf) swap(ctx context.Context, id *ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	now, err := b.exchange(ctx, id, old, next, ttl)
 	if err != nil || b.revoked == nil {

@@ -92,8 +92,8 @@ func New(config ...Config) fiber.Handler {
 //
 // What it does not stop: a request that a script of this very origin sends (an injected script is the visitor), a GET that
 // changes something, and DNS rebinding: a site that points its own name at this server sends a Host and an Origin that agree.
-// Refuse every Host that is not the application's; the cookies of the application's own host do not go there. Behind a proxy that puts another Host in place of the visitor's, name the public origin
-// in [Config.TrustedOrigins].
+// Refuse every Host that is not the application's; the cookies of the application's own host do not go there. Behind a proxy
+// that puts another Host in place of the visitor's, name the public origin in [Config.TrustedOrigins].
 //
 // A Protection is safe for concurrent use.
 type Protection struct {

@@ -18,8 +18,8 @@ import (
 //	hooks.StoreError = alarm
 //
 // A call of the store pays for two readings of the clock and one observation. The observation of a call that succeeded takes
-// 0.3 µs with the SDK and does not allocate. What the near cache answers is no call. The hooks are safe for concurrent use; one set of them may serve several managers,
-// whose calls are then counted together.
+// 0.3 µs with the SDK and does not allocate. What the near cache answers is no call. The hooks are safe for
+// concurrent use; one set of them may serve several managers, whose calls are then counted together.
 func Hooks(provider metric.MeterProvider) (sess.Hooks, error) {
 	if provider == nil {
 		return sess.Hooks{}, errors.New("sess/otel: Hooks: the MeterProvider is nil; want the application's")

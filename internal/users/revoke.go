@@ -23,7 +23,7 @@ import (
 //
 // A nil Revocations does nothing. It is safe for concurrent use.
 type Revocations struct {
-	Get     func(ctx context.Context, id *ident.ID, fresh bool) (*record.Record, error) // if fresh, past a cache
+	Get     func(ctx context.Context, id *ident.ID) (*record.Record, error) // past a cache
 	Set     func(ctx context.Context, id *ident.ID, r *record.Record, ttl time.Duration) error
 	Destroy func(ctx context.Context, id *ident.ID) error
 
@@ -62,7 +62,7 @@ func (v *Revocations) Check(ctx context.Context, id *ident.ID, r *record.Record)
 		return nil
 	}
 	at := revocationOf(id)
-	_, err := v.Get(ctx, &at, true)
+	_, err := v.Get(ctx, &at)
 	switch {
 	case errors.Is(err, record.ErrNotFound):
 		return nil
