@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
-	"github.com/fibersess/sess/internal/draft"
+	"github.com/fibersess/sess/internal/engine"
 	"github.com/fibersess/sess/internal/sign"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -146,12 +146,11 @@ func HardenedAAL3(keys ...Key) Config {
 
 // Defaults and bounds of Config.
 const (
-	defaultTTL            = draft.DefaultTTL
+	defaultTTL            = engine.DefaultTTL
 	defaultMaxRecordBytes = 64 << 10
 	maxMaxRecordBytes     = 16 << 20
 	defaultMaxPerUser     = 1000
-	minIDBytes            = 16
-	maxTTL                = draft.MaxTTL
+	maxTTL                = engine.MaxTTL
 )
 
 // Validate reports every mistake in c at once, each with the field, the value, the rule and the remedy. [New] and
@@ -213,7 +212,7 @@ func (c Config) validate() error {
 	if c.Cookie.DangerouslyUnsigned && len(c.Keys) > 0 {
 		wrong("Cookie.DangerouslyUnsigned: true, but Keys are set; want one of the two")
 	}
-	if c.MaxPerUser > 0 && c.Store != nil && (&shelf{store: c.Store}).index() == nil {
+	if c.MaxPerUser > 0 && c.Store != nil && !keepsUsers(c.Store) {
 		wrong("MaxPerUser: %d, but the Store is no UserIndex; want one that is, or 0", c.MaxPerUser)
 	}
 	if c.Koa && c.Transport != nil {
@@ -230,6 +229,12 @@ func (c Config) validate() error {
 
 // koaStore is a store that must know whether Koa writes to it as well.
 type koaStore interface{ koa() bool }
+
+// keepsUsers reports whether a store has an index of users.
+func keepsUsers(s Store) bool {
+	_, ok := capability[indexStore](s)
+	return ok
+}
 
 // localStore reports whether the sessions are kept in this process.
 func (c Config) localStore() bool {
@@ -275,4 +280,30 @@ func warnInProduction(log *slog.Logger) {
 			return
 		}
 	}
+}
+
+// frozen is c, which is valid and has its defaults, in the words of the engine.
+func (c Config) frozen() engine.Config {
+	f := engine.Config{
+		Store: abilities(c.Store), Logger: c.Logger, Hooks: c.Hooks.inner(),
+		Keys: signKeys(c.Keys), DangerouslyShortKeys: c.DangerouslyShortKeys,
+		Cookie: cookies.Cookie(c.Cookie), Transport: c.Transport, Koa: c.Koa,
+		TTL: c.TTL, Lifetime: c.Lifetime, MaxPerUser: max(c.MaxPerUser, 0),
+		Rolling: c.Rolling, RollingThreshold: c.RollingThreshold, Defer: c.Defer, AllowEmpty: c.AllowEmpty,
+		StoreTimeout: c.StoreTimeout, LiveSilence: c.LiveSilence, MaxRecordBytes: c.MaxRecordBytes,
+		GenerateID: c.GenerateID, Adopt: c.Adopt, Next: c.Next,
+	}
+	if c.TTLFunc != nil {
+		f.TTLFunc = func(h engine.Handle) time.Duration { return c.TTLFunc(Session(h)) }
+	}
+	if c.Valid != nil {
+		f.Valid = func(ctx *fasthttp.RequestCtx, h engine.Handle) bool { return c.Valid(ctx, Session(h)) }
+	}
+	if c.BeforeSave != nil {
+		f.BeforeSave = func(ctx *fasthttp.RequestCtx, h engine.Handle) error { return c.BeforeSave(ctx, Session(h)) }
+	}
+	if c.ErrorHandler != nil {
+		f.ErrorHandler = func(ctx *fasthttp.RequestCtx, err error) error { return c.ErrorHandler(ctx, outer(err)) }
+	}
+	return f
 }

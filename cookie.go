@@ -1,13 +1,13 @@
 package sess
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
+	"github.com/fibersess/sess/internal/engine"
 	"github.com/valyala/fasthttp"
 )
 
@@ -108,10 +108,12 @@ func (t headerTransport) Read(ctx *fasthttp.RequestCtx) []byte {
 }
 
 func (t headerTransport) Write(ctx *fasthttp.RequestCtx, token string, _ time.Duration) {
-	responseHeader(ctx).Set(string(t), token)
+	engine.ResponseHeader(ctx).Set(string(t), token)
 }
 
-func (t headerTransport) Expire(ctx *fasthttp.RequestCtx) { responseHeader(ctx).Set(string(t), "") }
+func (t headerTransport) Expire(ctx *fasthttp.RequestCtx) {
+	engine.ResponseHeader(ctx).Set(string(t), "")
+}
 
 func (t headerTransport) Field() string { return string(t) }
 
@@ -128,12 +130,4 @@ func (t headerTransport) validate() error {
 
 func isTokenRune(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
-}
-
-// cutToken splits a token at its last dot, which no signature holds.
-func cutToken(token []byte) (id, sig []byte) {
-	if i := bytes.LastIndexByte(token, '.'); i >= 0 {
-		return token[:i], token[i+1:]
-	}
-	return token, nil
 }

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/fibersess/sess/internal/engine"
 	"github.com/fibersess/sess/internal/tally"
 )
 
@@ -42,44 +43,30 @@ type Reason string
 
 // The reasons of Rejected and Dropped.
 const (
-	ReasonSignature Reason = "signature" // No presented signature fits the id. The ID is zero.
-	ReasonUnknown   Reason = "unknown"   // The store holds nothing under the id.
-	ReasonInvalid   Reason = "invalid"   // Config.Valid said no.
-	ReasonCorrupt   Reason = "corrupt"   // What the store holds is not a record.
-	ReasonRenewed   Reason = "renewed"   // The session moved to a new id meanwhile.
-	ReasonGone      Reason = "gone"      // The session was destroyed or expired meanwhile.
-	ReasonCommitted Reason = "committed" // Written after the response was decided, and never saved.
-	ReasonReleased  Reason = "released"  // Written through a handle whose request is over. The ID is zero.
-	ReasonOrphaned  Reason = "orphaned"  // The request ended, by a timeout for one, while its handler still ran.
+	ReasonSignature Reason = engine.ReasonSignature // No presented signature fits the id. The ID is zero.
+	ReasonUnknown   Reason = engine.ReasonUnknown   // The store holds nothing under the id.
+	ReasonInvalid   Reason = engine.ReasonInvalid   // Config.Valid said no.
+	ReasonCorrupt   Reason = engine.ReasonCorrupt   // What the store holds is not a record.
+	ReasonRenewed   Reason = engine.ReasonRenewed   // The session moved to a new id meanwhile.
+	ReasonGone      Reason = engine.ReasonGone      // The session was destroyed or expired meanwhile.
+	ReasonCommitted Reason = engine.ReasonCommitted // Written after the response was decided, and never saved.
+	ReasonReleased  Reason = engine.ReasonReleased  // Written through a handle whose request is over. The ID is zero.
+	ReasonOrphaned  Reason = engine.ReasonOrphaned  // The request ended, by a timeout for one, while its handler still ran.
 )
 
-// emit calls hook, if there is one.
-func emit(hook func(Event), e Event) {
-	if hook != nil {
-		hook(e)
+// inner are h in the words of the engine.
+func (h Hooks) inner() engine.Hooks {
+	of := func(hook func(Event)) func(engine.Event) {
+		if hook == nil {
+			return nil
+		}
+		return func(e engine.Event) { hook(Event{ID(e.ID), ID(e.Old), Reason(e.Reason), e.Err}) }
 	}
-}
-
-func (m *Manager) drop(stripe uint32, e Event) {
-	m.tally.Add(stripe, tally.Dropped)
-	emit(m.config.Hooks.Dropped, e)
-}
-
-// logged is wrap for a call whose error may be the caller's own mistake, and may be read by nobody.
-func (r *request) logged(op string, err error) error {
-	if err != nil {
-		r.m.journal.Failing("a call was refused", op, err)
+	return engine.Hooks{
+		Created: of(h.Created), Saved: of(h.Saved), Merged: of(h.Merged), Dropped: of(h.Dropped), Destroyed: of(h.Destroyed),
+		Regenerated: of(h.Regenerated), Displaced: of(h.Displaced), Rejected: of(h.Rejected), Expired: of(h.Expired),
+		StoreError: of(h.StoreError), Store: h.Store,
 	}
-	return wrap(op, err)
-}
-
-// dropped tells of a write through a handle that is not alive.
-func (s Session) dropped() {
-	if s.t == nil {
-		lost()
-		return
-	}
-	s.t.r.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
 }
 
 // Stats are a manager's counts since it was made; all but Lives only grow.
@@ -107,6 +94,4 @@ type Stats struct {
 func (s Stats) All() iter.Seq2[string, int64] { return tally.Each(s) }
 
 // Stats returns the counts of this moment. It may be called at any time. It costs some hundred loads and a lock for Lives.
-func (m *Manager) Stats() Stats {
-	return Stats(m.tally.Stats(m.lives.Len()))
-}
+func (m *Manager) Stats() Stats { return Stats(m.engine.Stats()) }

@@ -1,7 +1,6 @@
 package sess
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -52,31 +51,12 @@ func (k Key) MarshalText() ([]byte, error) { return sign.Key(k).MarshalText() }
 // that it began with. A cookie or a token of a key that is gone is refused; a cookie of a key other than the first is signed
 // anew when its session is found. An error says what is wrong with keys, and then the old ones stay. It is safe for
 // concurrent use.
-func (m *Manager) SetKeys(keys ...Key) error {
-	switch {
-	case m.ring == nil:
-		return errors.New("sess: SetKeys: Config.Cookie.DangerouslyUnsigned is set; want signed cookies")
-	case len(keys) == 0:
-		return errors.New("sess: SetKeys: no keys; want one or more")
-	}
-	k := signKeys(keys)
-	if errs := sign.ValidateKeys("SetKeys", k, m.config.DangerouslyShortKeys, m.config.Koa); errs != nil {
-		return errors.Join(errs...)
-	}
-	sign.WarnOfKeys(m.config.Logger, "SetKeys", k)
-	m.ring.SetKeys(k)
-	return nil
-}
+func (m *Manager) SetKeys(keys ...Key) error { return m.engine.SetKeys(signKeys(keys)) }
 
 // Verified returns how many requests have presented an id that was signed by the key of index key in the present list,
 // since that key came into the list. It is 0 for an index without a key. When the count of an old key stands still for as
 // long as sessions live, nobody needs that key any more.
-func (m *Manager) Verified(key int) uint64 {
-	if m.ring == nil {
-		return 0
-	}
-	return m.ring.Verified(key)
-}
+func (m *Manager) Verified(key int) uint64 { return m.engine.Verified(key) }
 
 // signKeys returns keys as the signer takes them.
 func signKeys(keys []Key) []sign.Key {

@@ -1,24 +1,12 @@
 package sess
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
-	"sync"
 
-	"github.com/fibersess/sess/internal/cookies"
-	"github.com/fibersess/sess/internal/ident"
-	"github.com/fibersess/sess/internal/journal"
-	"github.com/fibersess/sess/internal/live"
-	"github.com/fibersess/sess/internal/sign"
-	"github.com/fibersess/sess/internal/tally"
-	"github.com/fibersess/sess/internal/users"
+	"github.com/fibersess/sess/internal/engine"
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
@@ -45,66 +33,18 @@ func first[T any](function string, config []T) (c T) {
 }
 
 // Manager runs the sessions of one cookie: it is what a Config becomes. It is safe for concurrent use.
-type Manager struct {
-	config *Config // defaults filled in; not written after NewManager
-	shelf  shelf
-	users  users.Protocol
-	lives  live.Set
-
-	polling sync.Mutex
-	poller  *live.Poller // of a store that is no Watcher; nil: not needed yet
-
-	ring    *sign.Keyring // nil: unsigned
-	ids     ident.Source
-	cookies *cookies.Writer
-	cookie  cookies.Cookie // as the config has it
-	field   string         // the request header that carries the session
-	carrier string         // what carries it: a cookie's name, or a header's behind a colon
-
-	requests sync.Pool // *request
-	outside  *ticket   // of every request that the middleware has nothing to do with
-	journal  *journal.Journal
-	tally    tally.Tally
-}
+type Manager struct{ engine *engine.Manager }
 
 // NewManager checks config and returns its Manager. The error holds every mistake at once, see [Config.Validate].
 func NewManager(config Config) (*Manager, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	c := config.withDefaults()
-	m := &Manager{config: &c, outside: &ticket{}, journal: journal.New(c.Logger)}
-	m.shelf.init(c.Store, c.StoreTimeout, c.Hooks.Store)
-	if !c.Cookie.DangerouslyUnsigned {
-		keys := signKeys(c.Keys)
-		sign.WarnOfKeys(c.Logger, "Config.Keys", keys)
-		m.ring = sign.NewKeyring(keys, c.Cookie.Name, c.Koa)
-	}
-	m.users = users.Protocol{
-		Records: ledger{&m.shelf}, Index: m.shelf.index(), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, defaultTTL),
-		Max: max(c.MaxPerUser, 0), Provisional: m.shelf.atomic, Tombstones: m.shelf.atomic && !c.Koa,
-	}
-	if c.Koa {
-		m.users.Owner = m.proven
-		m.users.Revoked = &users.Revocations{
-			Get: m.shelf.latest, Set: m.shelf.set, Destroy: m.shelf.destroy, Owner: m.proven,
-			Keep: max(m.users.Step, c.Lifetime, c.Cookie.MaxAge),
-		}
-		m.shelf.revoked = m.users.Revoked
-	}
-	m.cookie = cookies.Cookie(c.Cookie)
-	m.cookies = cookies.NewWriter(&m.cookie, m.ring)
-	m.field, m.carrier = "Cookie", c.Cookie.Name
-	if c.Transport != nil {
-		m.field = c.Transport.Field()
-		m.carrier = ":" + strings.ToLower(m.field)
-	}
-	m.requests.New = func() any { return newRequest(m) }
-	return m, nil
+	return &Manager{engine.New(config.withDefaults().frozen())}, nil
 }
 
 // Name returns what carries the sessions of m: the name of the cookie, or that of the header in lower case.
-func (m *Manager) Name() string { return strings.TrimPrefix(m.carrier, ":") }
+func (m *Manager) Name() string { return m.engine.Name() }
 
 // Request says what only the framework knows of a request. Both methods are called on the request's goroutine, and not
 // after next has returned.
@@ -124,47 +64,7 @@ type Request interface {
 // where it already runs in this request (registered twice, a mounted app, a restarted routing), or another Manager of the
 // same cookie name does.
 func (m *Manager) Run(ctx *fasthttp.RequestCtx, in Request, next func() error) error {
-	r := m.enter(ctx, in)
-	if r == nil {
-		return next()
-	}
-	defer r.leave()
-	if err := r.begin(); err != nil {
-		return r.fail(err)
-	}
-	if m.config.Adopt != nil {
-		r.adopt()
-	}
-	if err := next(); err != nil {
-		r.commitBehind()
-		return answerable(err)
-	}
-	return r.fail(r.commit())
-}
-
-// adopt asks for the session that another library has for this request, and makes it ours.
-func (r *request) adopt() {
-	if !r.vacant() {
-		return
-	}
-	user, values, ok := r.m.config.Adopt(r.ctx)
-	if !ok {
-		return
-	}
-	s := r.m.FromRequest(r.ctx)
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		Set(s, key, values[key])
-	}
-	if user != "" {
-		s.Login(user)
-	}
-}
-
-// vacant reports whether it is known that the request presents no session. A tombstone is one.
-func (r *request) vacant() bool {
-	r.guard.Lock()
-	defer r.guard.Unlock()
-	return r.loaded && !r.renewed && r.draft.Base() == nil
+	return answerable(m.engine.Run(ctx, in, next))
 }
 
 // Handle is the middleware for Fiber: app.Use(m.Handle).
@@ -215,29 +115,7 @@ func answer(ctx *fasthttp.RequestCtx, err error) {
 func From(c *fiber.Ctx) Session { return FromRequest(c.Context()) }
 
 // FromRequest is [From] for plain fasthttp.
-func FromRequest(ctx *fasthttp.RequestCtx) Session {
-	innermost, ok := ctx.UserValue(frameKey{}).(*ticket)
-	if !ok {
-		missing()
-	}
-	for t := innermost; t != nil; t = t.outer {
-		if t.framed() {
-			return t.session()
-		}
-	}
-	return innermost.session()
-}
-
-// missing says once per process that a handler asked for a session where no middleware runs, lost that a write was dropped
-// or a request refused where there is no session: nothing else would tell.
-var (
-	missing = sync.OnceFunc(func() {
-		slog.Error("sess: From found no session middleware in this request; register it before the handler: app.Use(sess.New())")
-	})
-	lost = sync.OnceFunc(func() {
-		slog.Error("sess: a write was dropped or a guarded request refused, for want of a session; register sess before the route, with a Cookie.Path above it and no Config.Next that passes it over")
-	})
-)
+func FromRequest(ctx *fasthttp.RequestCtx) Session { return Session(engine.From(ctx)) }
 
 // From returns this manager's session of a Fiber request, see [From].
 func (m *Manager) From(c *fiber.Ctx) Session { return m.FromRequest(c.Context()) }
@@ -245,11 +123,7 @@ func (m *Manager) From(c *fiber.Ctx) Session { return m.FromRequest(c.Context())
 // FromRequest returns this manager's session of a fasthttp request, see [From]. Of two managers with one cookie name the
 // inner one does nothing, and its session is the outer one's.
 func (m *Manager) FromRequest(ctx *fasthttp.RequestCtx) Session {
-	t, _ := ctx.UserValue(frameKey{}).(*ticket)
-	for t != nil && (t.r == nil || t.r.m.carrier != m.carrier) {
-		t = t.outer
-	}
-	return t.session()
+	return Session(m.engine.From(ctx))
 }
 
 // Strict is a handler for routes that must not be served from a cached session: it reads the session again from the
@@ -261,20 +135,7 @@ func Strict(c *fiber.Ctx) error { return RunStrict(c.Context(), c.Next) }
 
 // RunStrict is [Strict] for any framework on fasthttp: it runs next if the session could be read.
 func RunStrict(ctx *fasthttp.RequestCtx, next func() error) error {
-	return FromRequest(ctx).strict(ctx, next)
-}
-
-// strict is RunStrict for one of several managers' sessions.
-func (s Session) strict(ctx *fasthttp.RequestCtx, next func() error) error {
-	err := s.Refresh()
-	switch {
-	case err == nil, errors.Is(err, ErrEnded):
-		return next()
-	case s.t == nil:
-		lost()
-		return err
-	}
-	return s.t.r.m.fail(ctx, err)
+	return outer(engine.From(ctx).Strict(ctx, next))
 }
 
 // AddFlash leaves a message in the session for a page that is shown later, for one behind a redirect: [Flashes] returns it
@@ -291,8 +152,8 @@ func AddFlash[T any](s Session, message T) {
 // they go with the save at the end of the request. Without messages it costs nothing. An error says that the session cannot
 // be read; one that has ended has no messages.
 func Flashes[T any](s Session) ([]T, error) {
-	if ok, err := s.holds(flashKey); !ok {
-		return nil, err
+	if ok, err := s.handle().Holds(flashKey); !ok {
+		return nil, outer(err)
 	}
 	flashes, _, err := Take[[]T](s, flashKey)
 	if errors.Is(err, ErrUnsupported) {
@@ -303,79 +164,7 @@ func Flashes[T any](s Session) ([]T, error) {
 	return flashes, err
 }
 
-// holds is Has, with the reason why it cannot be told.
-func (s Session) holds(key string) (ok bool, err error) {
-	r := s.enter()
-	if r == nil {
-		return false, s.released("take")
-	}
-	defer r.guard.Unlock()
-	if err := r.load(); err != nil {
-		return false, err
-	}
-	_, ok = r.draft.Get(key)
-	return ok, nil
-}
-
 const (
 	flashKey   = "flash" // of the session's value
 	maxFlashes = 32      // so that a client that never looks does not fill its session
 )
-
-// frameKey is where a request keeps its innermost ticket.
-type frameKey struct{}
-
-// enter binds a pooled request to ctx. It returns nil where the middleware has nothing to do.
-func (m *Manager) enter(ctx *fasthttp.RequestCtx, in Request) *request {
-	skip, path := m.config.Next, m.config.Cookie.Path
-	if skip != nil && skip(ctx) || path != "/" && !cookies.PathMatch(path, ctx.Request.URI().PathOriginal()) {
-		m.pass(ctx)
-		return nil
-	}
-	outer, _ := ctx.UserValue(frameKey{}).(*ticket)
-	running := false
-	for t := outer; t != nil; t = t.outer {
-		if !t.framed() {
-			continue
-		}
-		if t.r.m.carrier == m.carrier {
-			if t.r.m != m {
-				m.journal.Once("two managers of one cookie name in one request; the inner one does nothing: share one, or give each its Cookie.Name", "name", m.cookie.Name)
-			}
-			return nil
-		}
-		running = true
-	}
-	if outer != nil && outer.r != nil && !running { // A RequestCtx used again without a reset: what it holds belongs to the past.
-		_ = outer.Close()
-		outer = nil
-	}
-	r := m.requests.Get().(*request)
-	ctx.SetUserValue(frameKey{}, r.bind(ctx, in, outer))
-	return r
-}
-
-// pass notes that the middleware was here and has nothing to do: From finds the inert session, and says nothing.
-func (m *Manager) pass(ctx *fasthttp.RequestCtx) {
-	if ctx.UserValue(frameKey{}) == nil {
-		ctx.SetUserValue(frameKey{}, m.outside)
-	}
-}
-
-// fail hands an error of the session layer to the ErrorHandler, or on.
-func (m *Manager) fail(ctx *fasthttp.RequestCtx, err error) error {
-	if m.config.ErrorHandler != nil {
-		return m.config.ErrorHandler(ctx, err)
-	}
-	return err
-}
-
-// deadline returns a context for one phase at the store. A store without I/O needs none.
-func (m *Manager) deadline(parent context.Context) (context.Context, context.CancelFunc) {
-	if m.shelf.local {
-		return context.Background(), noCancel
-	}
-	return context.WithTimeout(parent, m.config.StoreTimeout)
-}
-
-func noCancel() {}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fibersess/sess/internal/ident"
+	"github.com/fibersess/sess/internal/sign"
 	"github.com/valyala/fasthttp"
 )
 
@@ -15,7 +17,9 @@ import (
 // signature, the key, the user and the values must not show.
 func TestNothingOfASessionIsPrinted(t *testing.T) {
 	const key, value, user = "the-key-of-the-cookie-signature!", "the-value-of-ann", "the-user-ann"
-	m, err := NewManager(Config{Keys: Keys(key)})
+	store, keys := NewMemoryStore(), Keys(key)
+	config := Config{Store: store, Keys: keys}
+	m, err := NewManager(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,14 +32,18 @@ func TestNothingOfASessionIsPrinted(t *testing.T) {
 			return err
 		}
 		id := s.ID()
-		secrets := []string{key, value, user, id.Value(), strings.Trim(fmt.Sprint([]byte(id.Value())), "[]"), string(m.ring.Sign(nil, s.t.r.jar.ID()))}
-		record, err := m.config.Store.Get(t.Context(), id)
+		secrets := []string{key, value, user, id.Value(), strings.Trim(fmt.Sprint([]byte(id.Value())), "[]"), string(sign.NewKeyring(signKeys(keys), "koa.sid", false).Sign(nil, (*ident.ID)(&id)))}
+		record, err := store.Get(t.Context(), id)
 		if err != nil {
 			return err
 		}
 		things := map[string]any{
-			"Session": s, "*Session": &s, "Manager": m, "Store": m.config.Store, "*Record": record, "Record": *record, "ID": id,
-			"Key": m.config.Keys[0], "Keys": m.config.Keys, "Config": *m.config, "*Config": m.config, "RequestCtx's value": ctx.UserValue(frameKey{}),
+			"Session": s, "*Session": &s, "Manager": m, "Store": store, "*Record": record, "Record": *record, "ID": id,
+			"Key": keys[0], "Keys": keys, "Config": config, "*Config": &config,
+		}
+		ctx.VisitUserValuesAll(func(_, value any) { things["RequestCtx's value"] = value })
+		if things["RequestCtx's value"] == nil {
+			t.Error("the session left nothing in the user values: want its ticket there")
 		}
 		for name, thing := range things {
 			for form, v := range map[string]any{"alone": thing, "in a field": struct{ V any }{thing}, "hidden": struct{ v any }{thing}} {

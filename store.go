@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/fibersess/sess/internal/engine"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/fibersess/sess/internal/status"
 	"github.com/gofiber/fiber/v2"
@@ -183,18 +184,18 @@ var (
 
 	// ErrUnsupported: the store lacks what this takes: Take needs a Swapper, Manager.User a Swapper that is a UserIndex and
 	// a UserMarker.
-	ErrUnsupported = errors.New("sess: unsupported: the store cannot do this: Take needs a Swapper, Manager.User a UserIndex beside it")
+	ErrUnsupported = engine.ErrUnsupported
 
 	// ErrLoginRefused: all sessions of the user were ended after the request of this login began, or the login is itself
 	// among the oldest above Config.MaxPerUser; there is no session.
 	ErrLoginRefused = record.ErrLoginRefused
 
 	// ErrLoginRequired: nobody is logged in, where [RequireLogin] or [Session.CheckLogin] wants a user. Fiber answers it with 401.
-	ErrLoginRequired = errors.New("sess: login required: nobody is logged in")
+	ErrLoginRequired = engine.ErrLoginRequired
 
 	// ErrLoginTooOld: the login is older than [RequireLogin] or [Session.CheckLogin] admits: ask for the password, and call
 	// [Session.Login] again. Fiber answers it with 403.
-	ErrLoginTooOld = errors.New("sess: login too old: the user is to be asked for the password again")
+	ErrLoginTooOld = engine.ErrLoginTooOld
 
 	// ErrReserved: the keys "cookie" and "$" belong to the session layer.
 	ErrReserved = record.ErrReserved
@@ -210,11 +211,11 @@ var (
 	ErrExpired = record.ErrExpired
 
 	// ErrReleased: the request this session handle came from is over, or no session middleware ran in it.
-	ErrReleased = errors.New("sess: released: the request of this handle is over, or no session middleware runs here")
+	ErrReleased = engine.ErrReleased
 
 	// ErrCommitted: the response was decided before this write. Save stores changes of a session that exists; a new session
 	// cannot begin, since its cookie can no longer be sent.
-	ErrCommitted = errors.New("sess: committed: written after the response was decided; a stored session takes it by Save, a new one cannot begin")
+	ErrCommitted = engine.ErrCommitted
 
 	// ErrClosed: the store was closed.
 	ErrClosed = record.ErrClosed
@@ -260,58 +261,24 @@ func (e *Error) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%+v
 
 // Status returns the HTTP status. It tells the store's failures, which pass, from the program's, which do not, and from an end
 // that is nobody's fault.
-func (e *Error) Status() int {
-	if status := refusal(e.Err); status != 0 {
-		return status
-	}
-	if _, own := errors.AsType[*ownError](e.Err); own {
-		return http.StatusInternalServerError
-	}
-	for _, own := range [...]error{ErrTooLarge, ErrReserved, ErrCommitted, ErrUnsupported, ErrReleased} {
-		if errors.Is(e.Err, own) {
-			return http.StatusInternalServerError
-		}
-	}
-	return http.StatusServiceUnavailable
-}
+func (e *Error) Status() int { return (*engine.Failure)(e).Status() }
 
-// refusal returns the status for err if that is nobody's fault, else 0.
-func refusal(err error) int {
-	switch {
-	case errors.Is(err, ErrEnded), errors.Is(err, ErrLoginRefused), errors.Is(err, ErrLoginRequired):
-		return http.StatusUnauthorized
-	case errors.Is(err, ErrLoginTooOld):
-		return http.StatusForbidden
-	}
-	return 0
-}
-
-// ofStore reports whether the store failed, and not the application.
-func (e *Error) ofStore() bool { return e.Status() == http.StatusServiceUnavailable }
-
-// wrap makes err what a Session returns.
-func wrap(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if e, ok := err.(*Error); ok {
-		return e
-	}
-	return &Error{Op: op, Err: err}
-}
-
-// answerable is err, and where that is a bare ErrEnded or the like, with the status that Fiber is to answer.
-func answerable(err error) error {
-	if _, wrapped := errors.AsType[*Error](err); !wrapped && refusal(err) != 0 {
-		return &Error{Op: "save", Err: err}
+// outer makes an error of the engine what the application sees.
+func outer(err error) error {
+	if e, ok := err.(*engine.Failure); ok {
+		return (*Error)(e)
 	}
 	return err
 }
 
-// ownError marks a failure of the application's own making.
-type ownError struct{ error }
-
-func (e *ownError) Unwrap() error { return e.error }
+// answerable is outer, and for a bare ErrEnded or the like, with the status that Fiber is to answer.
+func answerable(err error) error {
+	err = outer(err)
+	if _, wrapped := errors.AsType[*Error](err); !wrapped && engine.Refusal(err) != 0 {
+		return &Error{Op: "save", Err: err}
+	}
+	return err
+}
 
 // statusOf returns the HTTP status for what an ErrorHandler returned.
 func statusOf(err error) int {

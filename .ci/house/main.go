@@ -46,12 +46,15 @@ var allowed = map[string][]string{
 	"internal/redistest": {},
 	"internal/ordertest": {"", "sesstest"},
 	"internal/work":      {""},
+	"internal/engine": {
+		"internal/cookies", "internal/draft", "internal/group", "internal/guard", "internal/ident", "internal/journal",
+		"internal/jsontext", "internal/live", "internal/record", "internal/sign", "internal/tally", "internal/users",
+	},
 	"internal/status":    {},
 	"internal/users":     {"internal/ident", "internal/record"},
 	"": {
-		"internal/cookies", "internal/draft", "internal/driver", "internal/group", "internal/guard", "internal/ident",
-		"internal/journal", "internal/jsontext", "internal/memory", "internal/live", "internal/record", "internal/redis",
-		"internal/sign", "internal/status", "internal/tally", "internal/users",
+		"internal/cookies", "internal/driver", "internal/engine", "internal/ident", "internal/jsontext", "internal/memory",
+		"internal/record", "internal/redis", "internal/sign", "internal/status", "internal/tally", "internal/users",
 	},
 	"csrf":             {"", "internal/status"},
 	"sesstest":         {""},
@@ -74,7 +77,7 @@ const (
 	maxFileLines     = 400
 	maxFunctionLines = 60
 	maxRootFiles     = 20
-	maxRootLines     = 4880 // where it stands: it may shrink, and not grow. The aim is 3,900
+	maxRootLines     = 2300
 )
 
 // unbounded are modules of nothing but tests and measurements.

@@ -1,4 +1,4 @@
-package sess
+package engine
 
 import (
 	"context"
@@ -11,40 +11,29 @@ import (
 	"github.com/fibersess/sess/internal/users"
 )
 
-// shelf is the store as requests see it: it can do everything, well or badly, and speaks of records and ids as the rooms
-// below do. Nowhere else in the course of a request is a [Record] or an [ID] turned into one of theirs or back.
+// shelf is the store as requests see it: it can do everything, well or badly.
 type shelf struct {
-	store     Store
-	swapper   Swapper
-	peeker    Peeker // nil: every read is a Get
-	refresher Refresher
-	ender     Ender         // nil: a session is ended by swaps
-	atomic    bool          // the store swaps by itself; otherwise the last write wins
-	cached    bool          // the store can look past a cache
-	local     bool          // the store does no I/O: no deadline is made for it
-	timeout   time.Duration // Config.StoreTimeout
-	queue     *group.Queue
-	revoked   *users.Revocations // nil: no other writer brings sessions back that have ended
+	store   Store
+	atomic  bool // the store swaps by itself; otherwise the last write wins
+	local   bool // the store does no I/O: no deadline is made for it
+	timeout time.Duration
+	queue   *group.Queue
+	revoked *users.Revocations // nil: no other writer brings sessions back that have ended
 
 	heard func(op string, took time.Duration, err error) // Hooks.Store
 }
 
-// init completes s: what it cannot do is filled in.
+// init completes b: what the store cannot do is filled in.
 func (b *shelf) init(s Store, timeout time.Duration, heard func(op string, took time.Duration, err error)) {
-	b.store, b.timeout = s, timeout
-	b.swapper, b.atomic = s.(Swapper)
-	b.peeker, _ = s.(Peeker)
-	b.refresher, b.cached = s.(Refresher)
-	b.ender, _ = s.(Ender)
-	_, b.local = s.(Local)
-	b.heard = heard
+	b.store, b.timeout, b.heard = s, timeout, heard
+	b.atomic, b.local = s.Swapper != nil, s.Local
 	b.queue = group.New(b.swap, b.newest)
 }
 
 // tell tells Hooks.Store of a call that began at since. A miss and a refused login are answers, and no failures.
 func (b *shelf) tell(op string, since time.Time, err *error) {
 	told := *err
-	if errors.Is(told, ErrNotFound) || errors.Is(told, ErrLoginRefused) {
+	if errors.Is(told, record.ErrNotFound) || errors.Is(told, record.ErrLoginRefused) {
 		told = nil
 	}
 	b.heard(op, time.Since(since), told)
@@ -52,11 +41,10 @@ func (b *shelf) tell(op string, since time.Time, err *error) {
 
 // peek returns the record of id that the store's memory holds.
 func (b *shelf) peek(id *ident.ID, at time.Time) (*record.Record, bool) {
-	if b.peeker == nil {
+	if b.store.Peeker == nil {
 		return nil, false
 	}
-	r, ok := b.peeker.Peek(ID(*id), at)
-	return (*record.Record)(r), ok
+	return b.store.Peeker.Peek(id, at)
 }
 
 // read asks the store for the record of id; if fresh, past a cache. A record that came back behind its end is none.
@@ -75,11 +63,11 @@ func (b *shelf) set(ctx context.Context, id *ident.ID, r *record.Record, ttl tim
 	if b.heard != nil {
 		defer b.tell("set", time.Now(), &err)
 	}
-	return b.store.Set(ctx, ID(*id), (*Record)(r), ttl)
+	return b.store.Set(ctx, *id, r, ttl)
 }
 
 func (b *shelf) get(ctx context.Context, id *ident.ID, fresh bool) (_ *record.Record, err error) {
-	fresh = fresh && b.cached
+	fresh = fresh && b.store.Refresher != nil
 	if b.heard != nil {
 		op := "get"
 		if fresh {
@@ -87,13 +75,10 @@ func (b *shelf) get(ctx context.Context, id *ident.ID, fresh bool) (_ *record.Re
 		}
 		defer b.tell(op, time.Now(), &err)
 	}
-	var r *Record
 	if fresh {
-		r, err = b.refresher.Refresh(ctx, ID(*id))
-	} else {
-		r, err = b.store.Get(ctx, ID(*id))
+		return b.store.Refresher.Refresh(ctx, *id)
 	}
-	return (*record.Record)(r), err
+	return b.store.Get(ctx, *id)
 }
 
 func (b *shelf) latest(ctx context.Context, id *ident.ID) (*record.Record, error) {
@@ -104,7 +89,7 @@ func (b *shelf) destroy(ctx context.Context, id *ident.ID) (err error) {
 	if b.heard != nil {
 		defer b.tell("destroy", time.Now(), &err)
 	}
-	return b.store.Destroy(ctx, ID(*id))
+	return b.store.Destroy(ctx, *id)
 }
 
 // swap is [Swapper]'s, which in a store that is none compares nothing. What ends a user's session revokes it, and a record that
@@ -132,8 +117,7 @@ func (b *shelf) exchange(ctx context.Context, id *ident.ID, old, next *record.Re
 		if b.heard != nil {
 			defer b.tell("swap", time.Now(), &err)
 		}
-		r, err := b.swapper.Swap(ctx, ID(*id), (*Record)(old), (*Record)(next), ttl)
-		return (*record.Record)(r), err
+		return b.store.Swapper.Swap(ctx, *id, old, next, ttl)
 	case next == nil:
 		return nil, b.destroy(ctx, id)
 	default:
@@ -145,8 +129,7 @@ func (b *shelf) end(ctx context.Context, id *ident.ID) (_ *record.Record, err er
 	if b.heard != nil {
 		defer b.tell("end", time.Now(), &err)
 	}
-	r, err := b.ender.End(ctx, ID(*id))
-	return (*record.Record)(r), err
+	return b.store.Ender.End(ctx, *id)
 }
 
 // The first loss tells that others write the same session: then the commit joins those of this process, and so does at
@@ -198,7 +181,7 @@ func (l ledger) Swap(ctx context.Context, id *ident.ID, old, next *record.Record
 // logout mostly is one call.
 func (l ledger) End(ctx context.Context, id *ident.ID, seen *record.Record) (was *record.Record, err error) {
 	switch {
-	case l.ender != nil:
+	case l.store.Ender != nil:
 		was, err = l.end(ctx, id)
 	case !l.atomic:
 		was, err = seen, l.destroy(ctx, id)
@@ -206,7 +189,7 @@ func (l ledger) End(ctx context.Context, id *ident.ID, seen *record.Record) (was
 		was, err = l.endBySwaps(ctx, id, seen)
 	}
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, record.ErrNotFound):
 		was, err = nil, nil
 	case errors.Is(err, record.ErrCorrupt):
 		was, err = nil, l.destroy(ctx, id)
@@ -232,107 +215,41 @@ func (l ledger) endBySwaps(ctx context.Context, id *ident.ID, seen *record.Recor
 	return was, err
 }
 
-// index is the store's index as the protocol sees it.
+// index is the store's index of users, of whose calls Hooks.Store hears.
 type index struct {
-	UserIndex
-	marks UserMarker
+	users.Index
 	*shelf
 }
 
-// index returns the index of the store, or of the store that it decorates; nil if there is none.
+// index returns the index of the store, nil if there is none.
 func (b *shelf) index() users.Index {
-	type indexed interface {
-		UserIndex
-		UserMarker
+	if i := b.store.Index; i != nil && b.heard != nil {
+		return index{i, b}
 	}
-	if i, ok := capability[indexed](b.store); ok {
-		return index{i, i, b}
-	}
-	return nil
+	return b.store.Index
 }
-
-// capability returns s, or the first of the stores that it decorates, as a T.
-func capability[T any](s Store) (t T, ok bool) {
-	for s != nil {
-		if t, ok = s.(T); ok {
-			return t, true
-		}
-		u, decorates := s.(interface{ Unwrap() Store })
-		if !decorates {
-			break
-		}
-		s = u.Unwrap()
-	}
-	return t, false
-}
-
-func outerEntry(e record.UserEntry) UserEntry { return UserEntry{ID(e.ID), time.UnixMilli(e.Login)} }
 
 func (i index) Enter(ctx context.Context, user string, e record.UserEntry, keep, grace time.Duration) (err error) {
-	if i.heard != nil {
-		defer i.tell("enter", time.Now(), &err)
-	}
-	return i.UserIndex.Enter(ctx, user, outerEntry(e), keep, grace)
+	defer i.tell("enter", time.Now(), &err)
+	return i.Index.Enter(ctx, user, e, keep, grace)
 }
 
 func (i index) Leave(ctx context.Context, user string, entries []record.UserEntry, grace time.Duration) (err error) {
-	if i.heard != nil {
-		defer i.tell("leave", time.Now(), &err)
-	}
-	return i.UserIndex.Leave(ctx, user, mapped(entries, outerEntry), grace)
+	defer i.tell("leave", time.Now(), &err)
+	return i.Index.Leave(ctx, user, entries, grace)
 }
 
 func (i index) Entries(ctx context.Context, user, cursor string) (_ record.UserPage, err error) {
-	if i.heard != nil {
-		defer i.tell("entries", time.Now(), &err)
-	}
-	p, err := i.UserIndex.Entries(ctx, user, cursor)
-	return record.UserPage{Entries: mapped(p.Entries, innerEntry), Cursor: p.Cursor, Added: p.Added}, err
+	defer i.tell("entries", time.Now(), &err)
+	return i.Index.Entries(ctx, user, cursor)
 }
 
 func (i index) Admit(ctx context.Context, user string, id ident.ID, keep time.Duration, a record.LoginAttempt) (_ int64, err error) {
-	if i.heard != nil {
-		defer i.tell("admit", time.Now(), &err)
-	}
-	login, err := i.marks.Admit(ctx, user, ID(id), keep, LoginAttempt{a.Began, UserMark(a.Pass)})
-	if err != nil {
-		return 0, err
-	}
-	return login.UnixMilli(), nil
+	defer i.tell("admit", time.Now(), &err)
+	return i.Index.Admit(ctx, user, id, keep, a)
 }
 
 func (i index) Mark(ctx context.Context, user string, a record.LoginAttempt) (_ int64, err error) {
-	if i.heard != nil {
-		defer i.tell("mark", time.Now(), &err)
-	}
-	m, err := i.marks.Mark(ctx, user, LoginAttempt{a.Began, UserMark(a.Pass)})
-	return int64(m), err
-}
-
-func innerEntry(e UserEntry) record.UserEntry {
-	return record.UserEntry{ID: ident.ID(e.ID), Login: e.Login.UnixMilli()}
-}
-
-func outerPage(p record.UserPage, err error) (UserPage, error) {
-	return UserPage{Entries: mapped(p.Entries, outerEntry), Cursor: p.Cursor, Added: p.Added}, err
-}
-
-// mapped returns what f makes of each.
-func mapped[A, B any](each []A, f func(A) B) []B {
-	made := make([]B, len(each))
-	for i, a := range each {
-		made[i] = f(a)
-	}
-	return made
-}
-
-func (a LoginAttempt) inner() record.LoginAttempt {
-	return record.LoginAttempt{Began: a.Began, Pass: int64(a.Pass)}
-}
-
-func outerLogin(ms int64, err error) (time.Time, error) {
-	if err != nil {
-		return time.Time{}, err
-	}
-	return time.UnixMilli(ms), nil
+	defer i.tell("mark", time.Now(), &err)
+	return i.Index.Mark(ctx, user, a)
 }

@@ -1,4 +1,4 @@
-package sess
+package engine
 
 import (
 	"errors"
@@ -7,23 +7,14 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// boundRequest returns a request that presents nothing.
-func boundRequest(t *testing.T, hooks Hooks) *request {
-	t.Helper()
-	m, err := NewManager(Config{Hooks: hooks, Keys: Keys(longKey)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m.enter(new(fasthttp.RequestCtx), nil)
-}
-
 // TestAWriteBehindAnOrphanedCommitIsTold: by a goroutine of a handler whose request was reset, before its frame ends.
 func TestAWriteBehindAnOrphanedCommitIsTold(t *testing.T) {
 	for _, used := range []bool{false, true} {
 		var dropped []Event
-		r := boundRequest(t, Hooks{Dropped: func(e Event) { dropped = append(dropped, e) }})
+		m := newManager(t, func(c *Config) { c.Hooks.Dropped = func(e Event) { dropped = append(dropped, e) } })
+		r := m.enter(new(fasthttp.RequestCtx), nil)
 		mine := r.ctx.UserValue(frameKey{}).(*ticket)
-		s := mine.session()
+		s := mine.handle()
 		if used {
 			s.Exists()
 		}

@@ -1,4 +1,4 @@
-package sess
+package engine
 
 import (
 	"cmp"
@@ -38,7 +38,7 @@ func (r *request) owe(ends int64, check bool) {
 
 // pay writes into the response what it is owed. It runs on the frame's goroutine, when the handler has returned.
 func (r *request) pay() {
-	h := responseHeader(r.ctx)
+	h := ResponseHeader(r.ctx)
 	if r.guard.Used() {
 		cookies.AddVary(h, r.m.field)
 	}
@@ -55,9 +55,9 @@ func (r *request) pay() {
 	}
 }
 
-// responseHeader is that of the response which fasthttp will send: behind RequestCtx.TimeoutError it is another one, and
+// ResponseHeader is that of the response which fasthttp will send: behind RequestCtx.TimeoutError it is another one, and
 // the handler may still write to the first.
-func responseHeader(ctx *fasthttp.RequestCtx) *fasthttp.ResponseHeader {
+func ResponseHeader(ctx *fasthttp.RequestCtx) *fasthttp.ResponseHeader {
 	if t := ctx.LastTimeoutErrorResponse(); t != nil {
 		return &t.Header
 	}
@@ -66,7 +66,7 @@ func responseHeader(ctx *fasthttp.RequestCtx) *fasthttp.ResponseHeader {
 
 func (r *request) payExpiry(h *fasthttp.ResponseHeader, was *cookies.Cookie) {
 	if t := r.m.config.Transport; t != nil {
-		r.call(func(Session) { t.Expire(r.ctx) })
+		r.call(func(Handle) { t.Expire(r.ctx) })
 		return
 	}
 	r.m.cookies.Expire(h, was, r.overTLS())
@@ -81,7 +81,7 @@ func (r *request) payCookie(h *fasthttp.ResponseHeader, d *debt) {
 		left = max(time.Until(time.UnixMilli(d.ends)), time.Second)
 	}
 	if t := r.m.config.Transport; t != nil {
-		r.call(func(Session) { t.Write(r.ctx, r.m.token(&d.id), left) })
+		r.call(func(Handle) { t.Write(r.ctx, r.m.token(&d.id), left) })
 		return
 	}
 	r.m.cookies.Write(h, c, &d.id, r.m.cookies.Signature(&r.jar, &d.id), r.overTLS(), left)
@@ -106,15 +106,6 @@ func (r *request) holds(d *debt) bool {
 	return err == nil && found.Live()
 }
 
-// token is what a Transport carries: the id, and its signature behind a dot.
-func (m *Manager) token(id *ident.ID) string {
-	b := id.AppendTo(make([]byte, 0, 2*ident.MaxIDLen))
-	if m.ring != nil {
-		b = m.ring.Sign(append(b, '.'), id)
-	}
-	return string(b)
-}
-
 // overTLS is what SecureAuto goes by: TLS, or the framework's word for it.
 func (r *request) overTLS() bool {
 	return r.ctx.IsTLS() || r.in != nil && r.in.Secure()
@@ -133,23 +124,23 @@ func (r *request) options(on *record.Record) *cookies.Cookie {
 func (m *Manager) options(on *record.Record, own *cookies.Cookie) *cookies.Cookie {
 	raw, ok := on.OwnCookie()
 	if !ok {
-		return &m.cookie
+		return &m.config.Cookie
 	}
-	*own = cookies.ParseJSON(raw, m.cookie)
+	*own = cookies.ParseJSON(raw, m.config.Cookie)
 	return own
 }
 
 // setCookie gives the session cookie options of its own.
-func (r *request) setCookie(c Cookie) error {
+func (r *request) setCookie(c cookies.Cookie) error {
 	if r.alone {
 		return errInsideDo
 	}
-	own := &r.m.cookie
+	own := &r.m.config.Cookie
 	c.Name, c.DangerouslyUnsigned = own.Name, own.DangerouslyUnsigned
 	if c.Path == "" {
 		c.Path = own.Path
 	}
-	full := cookies.Cookie(c).WithDefaults()
+	full := c.WithDefaults()
 	errs := full.Validate(!c.DangerouslyUnsigned, r.m.config.Koa)
 	for _, bound := range [...]struct {
 		field string
@@ -173,7 +164,7 @@ func (r *request) ttl() (ttl time.Duration) {
 	if f == nil {
 		return r.m.config.TTL
 	}
-	r.call(func(s Session) { ttl = f(s) })
+	r.call(func(s Handle) { ttl = f(s) })
 	return ttl
 }
 

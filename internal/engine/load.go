@@ -1,6 +1,7 @@
-package sess
+package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -41,6 +42,14 @@ func (r *request) presentToken(token []byte) bool {
 	return ok
 }
 
+// cutToken splits a token at its last dot, which no signature holds.
+func cutToken(token []byte) (id, sig []byte) {
+	if i := bytes.LastIndexByte(token, '.'); i >= 0 {
+		return token[:i], token[i+1:]
+	}
+	return token, nil
+}
+
 // presented is the id that the request has brought, if r.signed: the one that was looked up last.
 func (r *request) presented() *ident.ID { return r.jar.ID() }
 
@@ -57,7 +66,7 @@ func (r *request) begin() error {
 		return err
 	}
 	if r.guard.Taken() { // Next on a *fiber.Ctx that another request may own already would run that one's handlers.
-		return &Error{Op: "load", Err: ErrReleased}
+		return &Failure{Op: "load", Err: ErrReleased}
 	}
 	return nil
 }
@@ -75,7 +84,7 @@ func (r *request) loadFrom(fresh bool) error {
 	done := false
 	defer func() {
 		if !done {
-			r.loadErr = &Error{Op: "load", Err: &ownError{errPanicked}}
+			r.loadErr = &Failure{Op: "load", Err: &ownError{errPanicked}}
 		}
 	}()
 	r.loadErr = r.search(fresh)
@@ -90,7 +99,7 @@ func (r *request) loadFrom(fresh bool) error {
 var errPanicked = errors.New("sess: the load of the session panicked")
 
 // errSavePanicked is why nothing is saved behind a save that panicked, in a store or in the function of an Update.
-var errSavePanicked = &Error{Op: "save", Err: &ownError{errors.New("sess: a save panicked: what the store made of it is not known")}}
+var errSavePanicked = &Failure{Op: "save", Err: &ownError{errors.New("sess: a save panicked: what the store made of it is not known")}}
 
 // lookUp is load with the lock held, which it lets go of unless the session was loaded; also where the load panics.
 func (r *request) lookUp() (ok bool) {
@@ -147,7 +156,7 @@ func (r *request) take(found *record.Record) (done bool) {
 		r.refuse(ReasonCorrupt, record.ErrCorrupt)
 		return false
 	case draft.Over(found, r.at, r.m.config.Lifetime):
-		r.tell(tally.Expired, r.m.config.Hooks.Expired, Event{ID: ID(*r.presented())})
+		r.tell(tally.Expired, r.m.config.Hooks.Expired, Event{ID: *r.presented()})
 		return false
 	case !found.Live():
 		r.renewed = true
@@ -172,7 +181,7 @@ func (r *request) take(found *record.Record) (done bool) {
 // unread tells what became of a read that brought no record. It returns an error if the store failed.
 func (r *request) unread(err error) error {
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, record.ErrNotFound):
 		r.refuse(ReasonUnknown, nil)
 	case errors.Is(err, record.ErrCorrupt):
 		r.refuse(ReasonCorrupt, err)
@@ -189,9 +198,9 @@ func (r *request) validate() {
 		return
 	}
 	ok := false
-	r.call(func(s Session) { ok = valid(r.ctx, s) })
+	r.call(func(s Handle) { ok = valid(r.ctx, s) })
 	if !ok {
-		r.reject(Event{ID: ID(r.id), Reason: ReasonInvalid})
+		r.reject(Event{ID: r.id, Reason: ReasonInvalid})
 		r.forget()
 	}
 }
@@ -201,7 +210,7 @@ func (r *request) refresh() error {
 	base := r.draft.Base()
 	switch {
 	case r.ended:
-		return ErrEnded
+		return record.ErrEnded
 	case !r.loaded:
 		return r.loadFrom(true)
 	case r.loadErr != nil:
@@ -213,7 +222,7 @@ func (r *request) refresh() error {
 	defer cancel()
 	found, err := r.m.shelf.read(ctx, &r.id, true)
 	switch {
-	case errors.Is(err, ErrNotFound), err == nil && draft.Over(found, time.Now(), r.m.config.Lifetime):
+	case errors.Is(err, record.ErrNotFound), err == nil && draft.Over(found, time.Now(), r.m.config.Lifetime):
 		return r.die(ReasonGone)
 	case errors.Is(err, record.ErrCorrupt), err == nil && found.Size() > r.m.config.MaxRecordBytes:
 		return r.die(ReasonCorrupt)
@@ -231,14 +240,14 @@ func (r *request) refresh() error {
 // gone, and writes are refused, since what was written was meant for that session.
 func (r *request) die(reason Reason) error {
 	if r.dirty() {
-		r.drop(Event{ID: ID(r.id), Reason: reason})
+		r.drop(Event{ID: r.id, Reason: reason})
 	}
 	r.ended, r.forced, r.fate, r.life = true, false, draft.Keep, 0
 	r.leaving, r.left = ident.ID{}, nil
 	r.forget()
 	r.draft.Drop()
 	r.ownCookie = false
-	return ErrEnded
+	return record.ErrEnded
 }
 
 // forget makes the session a new one; the record in the store stays, and so do the changes. The cookie that an earlier Save
@@ -255,11 +264,11 @@ func (r *request) forget() {
 func (r *request) takeKey(key string) (string, bool, error) {
 	switch {
 	case record.IsReserved(key):
-		return "", false, ErrReserved
+		return "", false, record.ErrReserved
 	case !r.m.shelf.atomic:
 		return "", false, ErrUnsupported
 	case r.ended:
-		return "", false, ErrEnded
+		return "", false, record.ErrEnded
 	}
 	if err := r.load(); err != nil {
 		return "", false, err
@@ -271,7 +280,7 @@ func (r *request) takeKey(key string) (string, bool, error) {
 		switch {
 		case errors.Is(err, errRenewed):
 			return "", false, r.die(ReasonRenewed)
-		case errors.Is(err, ErrNotFound):
+		case errors.Is(err, record.ErrNotFound):
 			return "", false, r.die(ReasonGone)
 		case errors.Is(err, record.ErrCorrupt):
 			return "", false, r.die(ReasonCorrupt)

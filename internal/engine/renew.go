@@ -1,4 +1,4 @@
-package sess
+package engine
 
 import (
 	"context"
@@ -37,7 +37,7 @@ func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) err
 	case errors.Is(err, users.ErrRenewed):
 		return errRenewed
 	case errors.Is(err, users.ErrEnded):
-		return ErrNotFound
+		return record.ErrNotFound
 	case errors.Is(err, users.ErrTaken):
 		return errIDTaken
 	case err != nil:
@@ -46,7 +46,7 @@ func (r *request) move(ctx context.Context, at time.Time, ttl time.Duration) err
 	r.draft.Rebase(made.Record)
 	r.settled()
 	r.count(tally.Created)
-	r.tell(tally.Regenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(old)})
+	r.tell(tally.Regenerated, r.m.config.Hooks.Regenerated, Event{ID: r.id, Old: old})
 	return nil
 }
 
@@ -95,7 +95,7 @@ func (r *request) prolong(h *record.Header, span draft.Span) {
 		}
 	}
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, record.ErrNotFound):
 		_ = r.die(ReasonGone)
 	case errors.Is(err, record.ErrCorrupt):
 		_ = r.die(ReasonCorrupt)
@@ -107,7 +107,7 @@ func (r *request) prolong(h *record.Header, span draft.Span) {
 		r.draft.Rebase(winner)
 		r.count(tally.Touched)
 		r.owe(draft.Rest(time.Now(), winner).Ends, false)
-		emit(r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+		emit(r.m.config.Hooks.Saved, Event{ID: r.id})
 	}
 }
 
@@ -156,7 +156,7 @@ func (r *request) expire() (finish bool) {
 		r.ownCookie, r.forced = false, false
 		return false
 	}
-	r.tell(tally.Expired, r.m.config.Hooks.Expired, Event{ID: ID(*r.stands())})
+	r.tell(tally.Expired, r.m.config.Hooks.Expired, Event{ID: *r.stands()})
 	r.destroy()
 	return true
 }
@@ -174,7 +174,7 @@ func (r *request) finish() error {
 	ended := room[:0]
 	defer func() { // At last, since a hook may panic.
 		for _, id := range ended {
-			r.tell(tally.Destroyed, r.m.config.Hooks.Destroyed, Event{ID: ID(id)})
+			r.tell(tally.Destroyed, r.m.config.Hooks.Destroyed, Event{ID: id})
 		}
 	}()
 	for id, seen := range r.condemned() {
@@ -251,7 +251,7 @@ func (r *request) logIn(user string) {
 	}
 	r.authenticate().user = strings.Clone(user)
 	if r.draft.Base().LifeMS() != 0 && r.life == 0 {
-		r.cookie, r.ownCookie = r.m.cookie, true
+		r.cookie, r.ownCookie = r.m.config.Cookie, true
 	}
 	switch base := r.draft.Base(); {
 	case r.fate == draft.End: // First that one ends.
@@ -316,33 +316,33 @@ func (r *request) login(ctx context.Context, at time.Time, ttl time.Duration) er
 		r.settled()
 	}
 	for _, id := range made.Trimmed {
-		r.tell(tally.Displaced, r.m.config.Hooks.Displaced, Event{ID: ID(id)})
+		r.tell(tally.Displaced, r.m.config.Hooks.Displaced, Event{ID: id})
 	}
 	if err != nil {
 		return err
 	}
 	if made.Joined {
-		r.tell(tally.Saved, r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+		r.tell(tally.Saved, r.m.config.Hooks.Saved, Event{ID: r.id})
 		return nil
 	}
 	r.count(tally.Created)
 	if made.Old.IsZero() {
-		emit(r.m.config.Hooks.Created, Event{ID: ID(r.id)})
+		emit(r.m.config.Hooks.Created, Event{ID: r.id})
 		return nil
 	}
-	r.tell(tally.Regenerated, r.m.config.Hooks.Regenerated, Event{ID: ID(r.id), Old: ID(made.Old)})
+	r.tell(tally.Regenerated, r.m.config.Hooks.Regenerated, Event{ID: r.id, Old: made.Old})
 	return nil
 }
 
 // refuseLogin makes a login that is void the error of the request.
 func (r *request) refuseLogin(err error) error {
-	if !errors.Is(err, ErrLoginRefused) {
-		err = ErrEnded
+	if !errors.Is(err, record.ErrLoginRefused) {
+		err = record.ErrEnded
 	}
 	r.authenticate().void = true
 	r.loggedIn()
 	_ = r.die(ReasonGone)
-	return &Error{Op: "login", Err: err}
+	return &Failure{Op: "login", Err: err}
 }
 
 // builder makes the records of a request for the protocol of users' sessions.

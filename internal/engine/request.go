@@ -1,4 +1,4 @@
-package sess
+package engine
 
 import (
 	"cmp"
@@ -106,12 +106,12 @@ func (t *ticket) LogValue() slog.Value { return slog.StringValue("sess.request")
 // framed reports whether the middleware's frame of t's request runs.
 func (t *ticket) framed() bool { return t.r != nil && t.r.guard.Framed(t.gen) }
 
-// session returns a handle on t's request. A function of the application's that runs inside gets one that is let through.
-func (t *ticket) session() Session {
+// handle returns a handle on t's request. A function of the application's that runs inside gets one that is let through.
+func (t *ticket) handle() Handle {
 	if t == nil || t.r == nil {
-		return Session{}
+		return Handle{}
 	}
-	return Session{t: t, turn: t.r.guard.Turn()}
+	return Handle{t: t, turn: t.r.guard.Turn()}
 }
 
 // Close is called by fasthttp when the request is reset. Where the frame still runs, the request was taken from under its
@@ -206,8 +206,8 @@ func (r *request) end() time.Time {
 }
 
 // call runs a function of the application's with a handle of its own; every other handle waits until it has returned.
-func (r *request) call(f func(Session)) {
-	r.guard.Call(func(turn guard.Turn) { f(Session{t: r.ticket(), turn: turn}) })
+func (r *request) call(f func(Handle)) {
+	r.guard.Call(func(turn guard.Turn) { f(Handle{t: r.ticket(), turn: turn}) })
 }
 
 // newID gives the session an id if it has none.
@@ -225,7 +225,7 @@ func (r *request) newID() error {
 		return &ownError{errors.Join(errors.New("sess: Config.GenerateID failed"), err)}
 	}
 	id, ok := ident.MakeID(text)
-	if !ok || len(text) < minIDBytes {
+	if !ok || len(text) < MinIDBytes {
 		return &ownError{errors.New("sess: Config.GenerateID: bad id; want 16 to 63 cookie-safe bytes")}
 	}
 	r.id = id
@@ -274,7 +274,7 @@ func (r *request) fail(err error) error {
 	if err == nil || r.guard.Taken() {
 		return nil
 	}
-	return r.m.fail(r.ctx, err)
+	return r.m.Fail(r.ctx, err)
 }
 
 // leave ends the middleware's frame: it pays what the response is owed and lets go of the request.
@@ -316,7 +316,7 @@ func (r *request) release() {
 	r.guard.Release()
 	m.requests.Put(r)
 	if unsaved { // At last, since a hook may panic.
-		m.drop(stripe, Event{ID: ID(id), Reason: ReasonCommitted})
+		m.drop(stripe, Event{ID: id, Reason: ReasonCommitted})
 	}
 }
 
@@ -345,7 +345,7 @@ func (r *request) reject(e Event) {
 
 // refuse is reject for the presented id.
 func (r *request) refuse(reason Reason, err error) {
-	r.reject(Event{ID: ID(*r.presented()), Reason: reason, Err: err})
+	r.reject(Event{ID: *r.presented(), Reason: reason, Err: err})
 }
 
 // drop tells that a change was not stored.
@@ -353,16 +353,4 @@ func (r *request) drop(e Event) { r.m.drop(r.stripe, e) }
 
 func (r *request) storeError(op string, id ident.ID, err error) error {
 	return r.m.storeError(r.stripe, op, id, err)
-}
-
-// storeError tells of a failing store and returns what the caller is failed with.
-func (m *Manager) storeError(stripe uint32, op string, id ident.ID, err error) error {
-	count := tally.Failed
-	if errors.Is(err, ErrConflict) {
-		count = tally.Conflicts
-	}
-	m.tally.Add(stripe, count)
-	m.journal.Failing("the store failed", op, err)
-	emit(m.config.Hooks.StoreError, Event{ID: ID(id), Err: err})
-	return &Error{Op: op, Err: err}
 }

@@ -1,4 +1,4 @@
-package sess
+package engine
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func (r *request) commit() error {
 		r.base = r.in.Context()
 	}
 	err := r.conclude(true)
-	if errors.Is(err, ErrEnded) && !r.void() || errors.Is(err, ErrReleased) { // Told to the Dropped hook. The response stays as it is.
+	if errors.Is(err, record.ErrEnded) && !r.void() || errors.Is(err, ErrReleased) { // Told to the Dropped hook. The response stays as it is.
 		return nil
 	}
 	return err
@@ -39,7 +39,7 @@ func (r *request) commit() error {
 // and the like. The client gets the handler's error, so the save's own goes to the hook and the log.
 func (r *request) commitBehind() {
 	err := r.commit()
-	if e, ok := errors.AsType[*Error](err); ok && !e.ofStore() { // The store's failures have been told.
+	if e, ok := errors.AsType[*Failure](err); ok && !e.ofStore() { // The store's failures have been told.
 		r.m.journal.Failing("a session was not saved", e.Op, e.Err)
 		emit(r.m.config.Hooks.StoreError, Event{Err: e.Err})
 	}
@@ -56,7 +56,7 @@ func (r *request) save() error {
 	case r.guard.Orphaned():
 		return ErrReleased
 	case r.ended && r.fate == draft.Keep:
-		return ErrEnded
+		return record.ErrEnded
 	}
 	discarded, committed := r.discarded, r.committed
 	if committed {
@@ -70,7 +70,7 @@ func (r *request) save() error {
 	r.discarded, r.committed = false, false // What BeforeSave writes is in time.
 	defer func() { r.discarded, r.committed = discarded, committed }()
 	err := r.concludeLate(committed || r.alone)
-	if err == nil || errors.Is(err, ErrEnded) || errors.Is(err, ErrReleased) { // Saved, or told to be lost.
+	if err == nil || errors.Is(err, record.ErrEnded) || errors.Is(err, ErrReleased) { // Saved, or told to be lost.
 		r.unsaved = false
 	}
 	return err
@@ -88,7 +88,7 @@ func (r *request) concludeLate(late bool) error {
 func (r *request) orphaned() bool {
 	orphaned := r.guard.Taken()
 	if orphaned && r.dirty() {
-		r.drop(Event{ID: ID(r.id), Reason: ReasonOrphaned})
+		r.drop(Event{ID: r.id, Reason: ReasonOrphaned})
 	}
 	return orphaned
 }
@@ -149,16 +149,16 @@ func (r *request) ownCookieJSON(on *record.Record) []byte {
 		return nil
 	}
 	raw, _ := on.OwnCookie()
-	r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, r.cookie, r.m.cookie)
+	r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, r.cookie, r.m.config.Cookie)
 	return r.cookieJSON
 }
 
 // beforeSave runs Config.BeforeSave.
 func (r *request) beforeSave() (err error) {
-	r.call(func(s Session) { err = r.m.config.BeforeSave(r.ctx, s) })
+	r.call(func(s Handle) { err = r.m.config.BeforeSave(r.ctx, s) })
 	switch {
 	case err != nil:
-		return &Error{Op: "save", Err: &ownError{err}}
+		return &Failure{Op: "save", Err: &ownError{err}}
 	case r.orphaned():
 		return ErrReleased
 	}
@@ -195,17 +195,17 @@ func (r *request) refused() error {
 		err = r.draft.Fault()
 	}
 	r.m.journal.Failing("a session cannot be saved", "save", err)
-	return &Error{Op: "save", Err: &ownError{err}}
+	return &Failure{Op: "save", Err: &ownError{err}}
 }
 
 // lost drops what was written to a session that has ended.
 func (r *request) lost() error {
 	if r.dirty() {
-		r.drop(Event{ID: ID(*r.presented()), Reason: ReasonRenewed})
+		r.drop(Event{ID: *r.presented(), Reason: ReasonRenewed})
 		r.draft.Drop()
 		r.ownCookie, r.forced, r.fate = false, false, draft.Keep
 	}
-	return ErrEnded
+	return record.ErrEnded
 }
 
 // store saves the session under its id. What another request saved meanwhile is kept, and the changes are made to that;
@@ -227,7 +227,7 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 		return r.expire(), nil
 	}
 	if err := r.newID(); err != nil {
-		return false, &Error{Op: "save", Err: err}
+		return false, &Failure{Op: "save", Err: err}
 	}
 	ctx, cancel := r.within()
 	defer cancel()
@@ -255,22 +255,22 @@ func (r *request) settle(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, users.ErrEnded) || errors.Is(err, ErrLoginRefused):
+	case errors.Is(err, users.ErrEnded) || errors.Is(err, record.ErrLoginRefused):
 		return r.refuseLogin(err)
 	case errors.Is(err, errRenewed):
 		return r.die(ReasonRenewed)
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, record.ErrNotFound):
 		return r.die(ReasonGone)
 	case errors.Is(err, record.ErrCorrupt):
 		return r.die(ReasonCorrupt)
 	}
-	failure := &Error{Op: op, Err: err}
+	failure := &Failure{Op: op, Err: err}
 	if !failure.ofStore() {
 		r.m.journal.Failing("a session cannot be saved", op, err)
 		return failure
 	}
 	_ = r.storeError(op, r.id, err)
-	if !errors.Is(err, ErrConflict) || errors.Is(err, context.DeadlineExceeded) { // The store may have it: a second time it would be counted twice.
+	if !errors.Is(err, record.ErrConflict) || errors.Is(err, context.DeadlineExceeded) { // The store may have it: a second time it would be counted twice.
 		r.failed = failure
 	}
 	return failure
@@ -302,13 +302,13 @@ func (r *request) put(ctx context.Context, at time.Time, ttl time.Duration) erro
 	r.draft.Rebase(next)
 	r.settled()
 	if merged {
-		r.tell(tally.Merged, r.m.config.Hooks.Merged, Event{ID: ID(r.id)})
+		r.tell(tally.Merged, r.m.config.Hooks.Merged, Event{ID: r.id})
 	}
 	if before == nil {
-		r.tell(tally.Created, r.m.config.Hooks.Created, Event{ID: ID(r.id)})
+		r.tell(tally.Created, r.m.config.Hooks.Created, Event{ID: r.id})
 		return nil
 	}
-	r.tell(tally.Saved, r.m.config.Hooks.Saved, Event{ID: ID(r.id)})
+	r.tell(tally.Saved, r.m.config.Hooks.Saved, Event{ID: r.id})
 	return nil
 }
 
@@ -349,7 +349,7 @@ func (r *request) write(id *ident.ID, on *record.Record, h record.Header, at tim
 	life := r.complete(id, on, &h, at, ttl)
 	if h.Cookie = r.ownCookieJSON(on); h.Cookie == nil && r.m.config.Koa {
 		raw, _ := on.OwnCookie()
-		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(on), r.m.cookie)
+		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(on), r.m.config.Cookie)
 		h.Cookie = r.cookieJSON
 	}
 	next, err := r.draft.Next(on, h, r.m.config.MaxRecordBytes)
