@@ -77,7 +77,7 @@ const (
 	maxFileLines     = 400
 	maxFunctionLines = 60
 	maxRootFiles     = 20
-	maxRootLines     = 2300
+	maxRootLines     = 3200
 )
 
 // unbounded are modules of nothing but tests and measurements.
