@@ -9,10 +9,11 @@ import (
 
 // The index of a record stands behind its JSON, in the same string: an entry for each member in order, of offsets in
 // little-endian. A compact record is as Merge writes it: there is no white space between members, so where a name begins and
-// ends says where the values are, and an entry is these two offsets:
+// ends says where the values are, and an entry is these two offsets. Behind the last entry is another one, which says where
+// the next name would begin:
 //
 //	{"a":1,"bc":23}
-//	  ^^    ^ ^           entries: 2 3, 8 10
+//	  ^^    ^ ^     ^        entries: 2 3, 8 10, 16 0
 //
 // They have 16 bits each, or 32 if the JSON is of wideRecord bytes or more. Of other records an entry is all four offsets
 // of type member, of 32 bits each. Above fewMembers members a table finds the names. Records with the same names in the
@@ -27,13 +28,12 @@ func search[K string | []byte](r *Record, key K) (m member, at int) {
 	if r == nil || r.names != nil || r.is(escaped) || !r.narrow() {
 		return searchFurther(r, key)
 	}
-	data := r.data.all()
-	for index := data[r.size:]; len(index) >= narrowEntry; index = index[narrowEntry:] {
-		e := uint32At(index)
-		name, end := int(uint16(e)), int(e>>16)
-		if end-name == len(key) && data[name:end] == string(key) {
-			at = r.count() - len(index)/narrowEntry
-			return r.member(at), at
+	data, size := r.data.all(), len(key)
+	for i := int(r.size); i <= len(data)-2*narrowEntry; i += narrowEntry {
+		e := uint64At(data[i:])
+		name, end := int(uint16(e)), int(uint16(e>>16))
+		if end-name == size && data[name:end] == string(key) {
+			return narrowMember(e), (i - int(r.size)) / narrowEntry
 		}
 	}
 	return member{}, -1
@@ -153,6 +153,9 @@ func entrySize(size int, isCompact bool) int {
 	}
 }
 
+// lastEntry returns what the entry behind the last one says in a record of size bytes of JSON.
+func lastEntry(size int) member { return member{Name: uint32(size + 1)} }
+
 // narrow reports whether the entries of r's index are the smallest ones.
 func (r *Record) narrow() bool { return r.shape&compact != 0 && r.size < wideRecord }
 
@@ -161,29 +164,23 @@ func (r *Record) member(i int) member {
 	if !r.narrow() {
 		return r.wideMember(i)
 	}
-	index := r.data.all()[int(r.size)+narrowEntry*i:]
-	e := uint32At(index)
-	m := member{Name: uint32(uint16(e)), NameEnd: e >> 16, Value: e>>16 + uint32(len(`":`)), ValueEnd: r.size - uint32(len("}"))}
-	if len(index) >= 2*narrowEntry { // The value ends where the next member's comma and quote begin.
-		m.ValueEnd = uint32(uint16(uint32At(index[narrowEntry:]))) - uint32(len(`,"`))
-	}
-	return m
+	return narrowMember(uint64At(r.data.all()[int(r.size)+narrowEntry*i:]))
+}
+
+// narrowMember returns the member of the first of two narrow entries. The next name begins behind a comma and a quote.
+func narrowMember(e uint64) member {
+	return member{Name: uint32(uint16(e)), NameEnd: uint32(uint16(e >> 16)), Value: uint32(uint16(e>>16)) + 2, ValueEnd: uint32(uint16(e>>32)) - 2}
 }
 
 // wideMember is member in a record whose entries are larger.
 func (r *Record) wideMember(i int) member {
+	index := r.data.all()[r.size:]
 	if !r.is(compact) {
-		e := r.data.all()[int(r.size)+fullEntry*i:]
-		names, values := uint64At(e), uint64At(e[8:])
+		names, values := uint64At(index[fullEntry*i:]), uint64At(index[fullEntry*i+8:])
 		return member{Name: uint32(names), NameEnd: uint32(names >> 32), Value: uint32(values), ValueEnd: uint32(values >> 32)}
 	}
-	index := r.data.all()[int(r.size)+wideEntry*i:]
-	e := uint64At(index)
-	m := member{Name: uint32(e), NameEnd: uint32(e >> 32), Value: uint32(e>>32) + uint32(len(`":`)), ValueEnd: r.size - uint32(len("}"))}
-	if len(index) >= 2*wideEntry {
-		m.ValueEnd = uint32(uint64At(index[wideEntry:])) - uint32(len(`,"`))
-	}
-	return m
+	e, next := uint64At(index[wideEntry*i:]), uint64At(index[wideEntry*(i+1):])
+	return member{Name: uint32(e), NameEnd: uint32(e >> 32), Value: uint32(e>>32) + 2, ValueEnd: uint32(next) - 2}
 }
 
 // uint32At returns the number at the start of s, little-endian. The compiler makes one load of it.
@@ -216,7 +213,7 @@ func appendEntry(dst []byte, m member, size int) []byte {
 func indexed(json string, members []member, isCompact bool) string {
 	size := entrySize(len(json), isCompact)
 	var b strings.Builder
-	b.Grow(len(json) + len(members)*size)
+	b.Grow(len(json) + (len(members)+1)*size)
 	b.WriteString(json)
 	var room [fewMembers * wideEntry]byte
 	index := room[:0]
@@ -228,6 +225,7 @@ func indexed(json string, members []member, isCompact bool) string {
 		index = appendEntry(index, m, size)
 	}
 	b.Write(index)
+	b.Write(appendEntry(room[:0], lastEntry(len(json)), size))
 	return b.String()
 }
 

@@ -13,7 +13,7 @@ const (
 	maxRecord = 16 << 20
 
 	// wideRecord is the size from which on the index needs offsets of 32 bits, in bytes of JSON.
-	wideRecord = 1 << 16
+	wideRecord = 1<<16 - 1
 
 	// maxInstant is the last millisecond of the year 9999, the last one RFC 3339 can write, in Unix time.
 	maxInstant = 253402300799999

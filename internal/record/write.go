@@ -39,7 +39,7 @@ func (p *plan) write() *Record {
 // sameNames reports whether nothing but values changes, and base is as Merge writes records. So it is in nearly every
 // save.
 func (p *plan) sameNames() bool {
-	return !p.renamed && p.base.is(compact) && len(p.header) > 0 && entrySize(p.size(), true) == entrySize(int(p.base.size), true)
+	return !p.renamed && p.base.is(compact) && len(p.header) > 0 && (p.size() < wideRecord) == (p.base.size < wideRecord)
 }
 
 // overwrite writes base with other values of the same sizes in it: nothing moves, so the index is base's.
@@ -163,6 +163,7 @@ func (p *plan) add(w *writer) {
 // writer writes the JSON of a record and then, when it is told the same once more, the index.
 type writer struct {
 	b         strings.Builder
+	size      int // bytes of JSON
 	entrySize int // of the index, in bytes
 
 	indexing bool   // it is told once more
@@ -178,11 +179,13 @@ type writer struct {
 // begin prepares for so many bytes of JSON with so many members.
 func (w *writer) begin(size, members int) {
 	w.entrySize = entrySize(size, true)
-	w.b.Grow(size + members*w.entrySize)
+	w.size = size
+	w.b.Grow(size + (members+1)*w.entrySize)
 }
 
 // done returns what was written.
 func (w *writer) done() hidden {
+	w.entry(lastEntry(w.size))
 	w.flush()
 	return hide(w.b.String())
 }
