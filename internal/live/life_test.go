@@ -57,7 +57,7 @@ func TestALifeEndsByWhatIsHeard(t *testing.T) {
 		err  error
 		want error
 	}{
-		{"a tombstone", header(record.Header{Created: 1, Successor: id}), nil, record.ErrRenewed},
+		{"a tombstone", header(record.Header{Created: 1, Successor: &id}), nil, record.ErrRenewed},
 		{"a grave", header(record.Header{Created: 1, Grave: true}), nil, record.ErrEnded},
 		{"what is no record", nil, record.ErrCorrupt, record.ErrEnded},
 		{"nothing", nil, record.ErrNotFound, record.ErrEnded},

@@ -12,8 +12,9 @@ type change struct {
 
 	kind   kind
 	update Updater // kindUpdate
-	of     *Record // what at and fresh are about; nil: no record
+	of     *Record // what at, m and fresh are about; nil: no record
 	at     int32   // the place of the key in of, -1 if it is not there
+	m      member  // the member at that place
 	fresh  bool    // kindUpdate: the value was made of that in of
 	err    error   // of a write that failed since
 
@@ -239,7 +240,7 @@ func (c *Changes) freshen(i int, base *Record) error {
 	}
 	raw, ok := "", at >= 0
 	if ok {
-		raw = base.value(base.member(at))
+		raw = base.value(ch.m)
 	}
 	key := string(c.key(ch))
 	out, err := c.updated(key, ch.update, raw, ok)
@@ -287,11 +288,11 @@ func (c *Changes) locate(ch *change, base *Record) int {
 	if ch.of == base {
 		return int(ch.at)
 	}
-	key, at := c.key(ch), int(c.readAt)
-	if base == nil || c.read != base || !named(base, base.member(at), key) {
-		_, at = searchFor(c, base, key)
+	key, m, at := c.key(ch), c.readMember, int(c.readAt)
+	if base == nil || c.read != base || !named(base, m, key) {
+		m, at = searchFor(c, base, key)
 	}
-	ch.of, ch.at, ch.fresh = base, int32(at), false
+	ch.of, ch.at, ch.m, ch.fresh = base, int32(at), m, false
 	return at
 }
 
@@ -313,7 +314,7 @@ func (c *Changes) alters(ch *change, base *Record) bool {
 	case ch.kind == kindUpdate && !ch.fresh:
 		return true
 	default:
-		return at < 0 || base.value(base.member(at)) != string(c.val(ch))
+		return at < 0 || base.value(ch.m) != string(c.val(ch))
 	}
 }
 

@@ -34,8 +34,10 @@ type Changes struct {
 	touchedArena, touchedScratch, touchedList int
 	unsure                                    bool
 
-	read   *Record // whose member at readAt was read last: a key that is read is often written next
-	readAt int32
+	// The member that was read last, its record, and its place there: a key that is read is often written next.
+	read       *Record
+	readAt     int32
+	readMember member
 
 	searches int // how many keys were looked for in a record, and
 	looks    int // how many in list were compared with a key: the cost that tests bound
@@ -96,7 +98,7 @@ func (c *Changes) Update(base *Record, key string, u Updater) error {
 	if err := CheckKey(key); err != nil {
 		return c.Fail(key, err)
 	}
-	raw, ok, at := "", false, -1
+	raw, ok, at, m := "", false, -1, member{}
 	i := c.find(key)
 	written := i >= 0 && c.list[i].kind != kindNone
 	switch {
@@ -106,7 +108,6 @@ func (c *Changes) Update(base *Record, key string, u Updater) error {
 		}
 		raw, ok = c.value(i)
 	case !c.wiped:
-		var m member
 		if m, at = searchFor(c, base, key); at >= 0 {
 			raw, ok = base.value(m), true
 		}
@@ -121,7 +122,7 @@ func (c *Changes) Update(base *Record, key string, u Updater) error {
 	c.settle(i)
 	switch ch := &c.list[i]; {
 	case !written && !c.wiped:
-		ch.kind, ch.update, ch.of, ch.at, ch.fresh = kindUpdate, u, base, int32(at), true
+		ch.kind, ch.update, ch.of, ch.at, ch.m, ch.fresh = kindUpdate, u, base, int32(at), m, true
 	case written && ch.kind == kindUpdate:
 		ch.update = &updates{ch.update, u}
 	default:
@@ -146,7 +147,7 @@ func (c *Changes) Raw(base *Record, key string) (raw string, ok bool) {
 	if at < 0 {
 		return "", false
 	}
-	c.read, c.readAt = base, int32(at)
+	c.read, c.readAt, c.readMember = base, int32(at), m
 	return base.value(m), true
 }
 

@@ -31,7 +31,7 @@ func sized(t testing.TB, n, bytes int) *Record {
 var sizes = []struct {
 	name        string
 	keys, bytes int
-}{{"330 B", 8, 270}, {"10 kB", 10, 10_000}, {"60 kB", 10, 60_000}, {"100 kB", 10, 100_000}, {"100 keys", 100, 4_000}, {"1000 keys", 1000, 40_000}}
+}{{"330 B", 8, 270}, {"10 kB", 10, 10_000}, {"60 kB", 10, 60_000}, {"100 kB", 10, 100_000}, {"100 short keys", 100, 2_400}, {"100 keys", 100, 4_000}, {"1000 keys", 1000, 40_000}}
 
 // TestOneWriteSearchesOnce: a write that nobody contends for looks for its key in the record once, however it is made
 // and decided about, also behind a read of the same key. So does each try of one that is contended for.
@@ -92,7 +92,7 @@ func TestOneWriteAllocatesTheRecordAndNoMore(t *testing.T) {
 			if got := testing.AllocsPerRun(20, func() { sinkRecord, _ = Merge(base, c, h, maxRecord) }); got != 2 {
 				t.Errorf("%s: got %v objects, want 2", size.name, got)
 			}
-			if size.bytes >= 10_000 && size.keys <= 10 && float64(want) > 1.3*float64(next.Size()) {
+			if size.bytes >= 2_400 && float64(want) > 1.3*float64(next.Size()) {
 				t.Errorf("%s: got %d bytes for a record of %d, want at most 1.3 times as many", size.name, want, next.Size())
 			}
 		}
@@ -102,6 +102,19 @@ func TestOneWriteAllocatesTheRecordAndNoMore(t *testing.T) {
 	}
 	if got := bytesOf(func() { sinkRecord = new(Record) }); got != 48 {
 		t.Errorf("a Record: got %d bytes, want 48", got)
+	}
+}
+
+// TestAnIndexEntryTakesFourBytes, and eight from 64 KiB on.
+func TestAnIndexEntryTakesFourBytes(t *testing.T) {
+	for _, size := range sizes {
+		r, entry := sized(t, size.keys, size.bytes), 4
+		if r.Size() >= 64<<10 {
+			entry = 8
+		}
+		if got, want := len(r.data.all())-r.Size(), entry*(size.keys+3); got != want { // count, "$", and the end
+			t.Errorf("%s: got an index of %d bytes, want %d", size.name, got, want)
+		}
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 // record that it is built on, so that creation, user and login are that record's and not the request's; give it the new
 // end; change what the request is about.
 //
-// Times are Unix milliseconds up to the end of the year 9999, 0 for none. The zero value of every field is none.
+// Times are Unix milliseconds up to the end of the year 9999, 0 for none. The zero value of every field is none. Every
+// save passes a Header on by value, so the ids, which few records have, are pointers: nobody writes to what they point to.
 type Header struct {
 	Created int64
 	Ends    int64
@@ -23,13 +24,14 @@ type Header struct {
 	Login int64  // when User logged in
 	MAC   string // of id, user and login time, 1 to 128 bytes; whether it counts is not for a record to say
 
-	From      ident.ID // the record is provisional, made from the one of this id
-	Successor ident.ID // the record is a tombstone: the session lives on under this id
-	ByLogin   bool     // a tombstone that a login has left, not a renewal
-	Grave     bool     // the record is no session: it stands there so that no other can be created
+	From      *ident.ID // the record is provisional, made from the one of this id
+	Successor *ident.ID // the record is a tombstone: the session lives on under this id
 
-	Cookie  []byte // JSON for the member "cookie"; nil: keep what is there
-	foreign bool   // there are members that are not ours
+	Cookie []byte // JSON for the member "cookie"; nil: keep what is there
+
+	ByLogin bool // a tombstone that a login has left, not a renewal
+	Grave   bool // the record is no session: it stands there so that no other can be created
+	foreign bool // there are members that are not ours
 }
 
 // Header returns what the header of r says, without the record's end, which is decided anew whenever a record is made.
@@ -108,7 +110,7 @@ func (r *Record) Successor() (ident.ID, bool) {
 	if !r.is(tombstone) {
 		return ident.ID{}, false
 	}
-	return r.Header().Successor, true
+	return *r.Header().Successor, true
 }
 
 // Provisional returns the id of the record that r is made from, if that was not yet retired when r was made.
@@ -116,7 +118,7 @@ func (r *Record) Provisional() (from ident.ID, ok bool) {
 	if !r.is(provisional) {
 		return ident.ID{}, false
 	}
-	return r.Header().From, true
+	return *r.Header().From, true
 }
 
 // WithExpires returns a record of the same bytes that ends at t, for stores that know the end from elsewhere. Zero
@@ -150,16 +152,20 @@ func (h *Header) check() error {
 	h.Created, h.Ends, h.Login = valid(h.Created), valid(h.Ends), valid(h.Login)
 	if h.User == "" {
 		h.Login, h.MAC = 0, ""
-	} else if err := CheckUser(h.User); err != nil {
+	} else if err := h.checkUser(); err != nil {
 		return err
-	}
-	if len(h.MAC) > maxMAC || !utf8.ValidString(h.MAC) {
-		return fmt.Errorf("sess: MAC: %d bytes; want at most %d of UTF-8", len(h.MAC), maxMAC)
 	}
 	if fault := h.fault(); fault != "" {
 		return fmt.Errorf("sess: header: %s; want one kind of record", fault)
 	}
 	return nil
+}
+
+func (h *Header) checkUser() error {
+	if len(h.MAC) > maxMAC || !utf8.ValidString(h.MAC) {
+		return fmt.Errorf("sess: MAC: %d bytes; want at most %d of UTF-8", len(h.MAC), maxMAC)
+	}
+	return CheckUser(h.User)
 }
 
 // valid returns the time of a header that is nearest to ms.
@@ -183,13 +189,15 @@ func (h *Header) until() int64 {
 
 // shape returns what a record of h is.
 func (h *Header) shape() shape {
-	return when(!h.Successor.IsZero(), tombstone) | when(h.ByLogin, byLogin) | when(h.Grave, grave) |
-		when(!h.From.IsZero(), provisional) | when(h.Life != 0, remembered) | when(h.User != "", userKnown) | when(h.foreign, foreign)
+	return when(h.Successor != nil, tombstone) | when(h.ByLogin, byLogin) | when(h.Grave, grave) |
+		when(h.From != nil, provisional) | when(h.Life != 0, remembered) | when(h.User != "", userKnown) | when(h.foreign, foreign)
 }
 
 // fault returns which rule h breaks, empty if none: what no record may say of itself.
 func (h *Header) fault() string {
-	switch to, from := !h.Successor.IsZero(), !h.From.IsZero(); {
+	switch to, from := h.Successor != nil, h.From != nil; {
+	case to && h.Successor.IsZero() || from && h.From.IsZero():
+		return "an id without a byte"
 	case to && h.Grave || to && from || from && h.Grave:
 		return "two of tombstone, grave and provisional"
 	case h.ByLogin && !to:

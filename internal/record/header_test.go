@@ -72,9 +72,9 @@ func TestHeaderOfAWrongTypeOrABrokenKindIsCorrupt(t *testing.T) {
 func TestHeaderIsWrittenAndReadAgain(t *testing.T) {
 	old, next := testID(t, "old-id"), testID(t, "new-id")
 	for want, h := range map[string]Header{
-		`{"$":{"c":1,"e":2,"u":"a\"é\n","l":3,"m":"+/=","from":"old-id"}}`: {Created: 1, Ends: 2, User: "a\"é\n", Login: 3, MAC: "+/=", From: old},
-		`{"$":{"c":1,"e":2,"to":"new-id","by":"login"}}`:                   {Created: 1, Ends: 2, Successor: next, ByLogin: true},
-		`{"$":{"c":1,"e":2,"to":"new-id"}}`:                                {Created: 1, Ends: 2, Successor: next},
+		`{"$":{"c":1,"e":2,"u":"a\"é\n","l":3,"m":"+/=","from":"old-id"}}`: {Created: 1, Ends: 2, User: "a\"é\n", Login: 3, MAC: "+/=", From: &old},
+		`{"$":{"c":1,"e":2,"to":"new-id","by":"login"}}`:                   {Created: 1, Ends: 2, Successor: &next, ByLogin: true},
+		`{"$":{"c":1,"e":2,"to":"new-id"}}`:                                {Created: 1, Ends: 2, Successor: &next},
 		`{"$":{"e":2,"g":true}}`:                                           {Ends: 2, Grave: true},
 		`{"$":{"c":5}}`:                                                    {Created: 5, Login: 7, MAC: "of nobody"},
 		`{"$":{"u":"ann"}}`:                                                {User: "ann"},
@@ -94,8 +94,16 @@ func TestHeaderIsWrittenAndReadAgain(t *testing.T) {
 }
 
 func equalHeaders(a, b Header) bool {
-	return a.Created == b.Created && a.Ends == b.Ends && a.User == b.User && a.Login == b.Login && a.MAC == b.MAC && a.From == b.From &&
-		a.Successor == b.Successor && a.ByLogin == b.ByLogin && a.Grave == b.Grave
+	return a.Created == b.Created && a.Ends == b.Ends && a.User == b.User && a.Login == b.Login && a.MAC == b.MAC &&
+		idOf(a.From) == idOf(b.From) && idOf(a.Successor) == idOf(b.Successor) && a.ByLogin == b.ByLogin && a.Grave == b.Grave
+}
+
+// idOf returns what id points to, the zero ID for nil.
+func idOf(id *ident.ID) ident.ID {
+	if id == nil {
+		return ident.ID{}
+	}
+	return *id
 }
 
 // TestUserAndLoginComeFromTheRecordThatIsBuiltOn: whoever saves keeps them, unless that is what he changes.
@@ -113,7 +121,7 @@ func TestUserAndLoginComeFromTheRecordThatIsBuiltOn(t *testing.T) {
 		want   string
 	}{
 		{"a save", func(*Header) {}, `{"n":2,"$":{"c":1700000000000,"e":1700086400009,"u":"ann","l":1700000000001,"m":"mac","from":"old-id","x":1}}`},
-		{"its full life", func(h *Header) { h.From = ident.ID{} }, `{"n":2,"$":{"c":1700000000000,"e":1700086400009,"u":"ann","l":1700000000001,"m":"mac","x":1}}`},
+		{"its full life", func(h *Header) { h.From = nil }, `{"n":2,"$":{"c":1700000000000,"e":1700086400009,"u":"ann","l":1700000000001,"m":"mac","x":1}}`},
 		{"a login", func(h *Header) { h.User, h.Login, h.MAC, h.Created = "bob", 5, "", 5 }, `{"n":2,"$":{"c":5,"e":1700086400009,"u":"bob","l":5,"from":"old-id","x":1}}`},
 		{"nobody any more", func(h *Header) { h.User, h.Login, h.MAC = "", 0, "" }, `{"n":2,"$":{"c":1700000000000,"e":1700086400009,"from":"old-id","x":1}}`},
 	} {
@@ -127,14 +135,17 @@ func TestUserAndLoginComeFromTheRecordThatIsBuiltOn(t *testing.T) {
 }
 
 func TestMergeRefusesAHeaderThatNoRecordCanHave(t *testing.T) {
+	id := testID(t, "x")
 	for name, h := range map[string]Header{
 		"a user that is not UTF-8":       {User: "\xff"},
 		"a user that is too long":        {User: strings.Repeat("x", maxUser+1)},
 		"a MAC that is too long":         {User: "ann", MAC: strings.Repeat("x", maxMAC+1)},
 		"a MAC that is not UTF-8":        {User: "ann", MAC: "\xff"},
-		"a tombstone and a grave":        {Successor: testID(t, "x"), Grave: true},
-		"a tombstone that is made of it": {Successor: testID(t, "x"), From: testID(t, "y")},
+		"a tombstone and a grave":        {Successor: &id, Grave: true},
+		"a tombstone that is made of it": {Successor: &id, From: &id},
 		"a login's, and no tombstone":    {ByLogin: true},
+		"a successor without an id":      {Successor: new(ident.ID)},
+		"an origin without an id":        {From: new(ident.ID)},
 	} {
 		r, err := Merge(nil, nil, h, maxRecord)
 		if err == nil {

@@ -172,12 +172,13 @@ func parseInstant(value string) (ms int64, ok bool) {
 	return ms, true
 }
 
-func parseID(value string) (ident.ID, bool) {
+func parseID(value string) (*ident.ID, bool) {
 	text, ok := jsontext.Text(value)
 	if !ok {
-		return ident.ID{}, false
+		return nil, false
 	}
-	return ident.MakeID(text)
+	id, ok := ident.MakeID(text)
+	return &id, ok
 }
 
 // appendHeader appends h as a header, with the members of the header old that are not ours behind it. It returns dst
@@ -202,11 +203,11 @@ func appendHeader(dst []byte, h *Header, old string) []byte {
 			dst = jsontext.AppendText(append(dst, `,"m":`...), h.MAC)
 		}
 	}
-	if !h.From.IsZero() {
+	if h.From != nil {
 		dst = append(dst, `,"from":"`...) // the bytes of an id need no escape
 		dst = append(h.From.AppendTo(dst), '"')
 	}
-	if !h.Successor.IsZero() {
+	if h.Successor != nil {
 		dst = append(dst, `,"to":"`...)
 		dst = append(h.Successor.AppendTo(dst), '"')
 	}

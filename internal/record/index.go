@@ -7,9 +7,17 @@ import (
 	"github.com/fibersess/sess/internal/jsontext"
 )
 
-// The index of a record stands behind its JSON, in the same string: for each member in order the four offsets of type
-// member, little-endian, of 16 bits each, or of 32 if the JSON is of wideRecord bytes or more. Above fewMembers members
-// a table finds the names. Records with the same names in the same order share it.
+// The index of a record stands behind its JSON, in the same string: an entry for each member in order, of offsets in
+// little-endian. A compact record is as Merge writes it: there is no white space between members, so where a name begins and
+// ends says where the values are, and an entry is these two offsets. Behind the last entry is another one, which says where
+// the next name would begin:
+//
+//	{"a":1,"bc":23}
+//	  ^^    ^ ^     ^        entries: 2 3, 8 10, 16 0
+//
+// They have 16 bits each, or 32 if the JSON is of wideRecord bytes or more. Of other records an entry is all four offsets
+// of type member, of 32 bits each. Above fewMembers members a table finds the names. Records with the same names in the
+// same order share it.
 
 // member says where a member of a record stands.
 type member = jsontext.Member
@@ -17,22 +25,22 @@ type member = jsontext.Member
 // search returns the member of r that is named key and its place, or -1. Of up to fewMembers names it looks at each:
 // comparing lengths first costs about a nanosecond a name.
 func search[K string | []byte](r *Record, key K) (m member, at int) {
-	if r == nil || r.names != nil || r.is(escaped) || r.size >= wideRecord {
+	if r == nil || r.names != nil || r.is(escaped) || !r.narrow() {
 		return searchFurther(r, key)
 	}
-	data := r.data.all()
-	for index := data[r.size:]; len(index) >= 8; index = index[8:] {
-		e := uint64At(index)
+	data, size := r.data.all(), len(key)
+	for i := int(r.size); i <= len(data)-2*narrowEntry; i += narrowEntry {
+		e := uint64At(data[i:])
 		name, end := int(uint16(e)), int(uint16(e>>16))
-		if end-name == len(key) && data[name:end] == string(key) {
-			return narrow(e), r.count() - len(index)/8
+		if end-name == size && data[name:end] == string(key) {
+			return narrowMember(e), (i - int(r.size)) / narrowEntry
 		}
 	}
 	return member{}, -1
 }
 
-// searchFurther is search in a record with a table of names, with names that are to be decoded, with a wide index, or in
-// none.
+// searchFurther is search in a record with a table of names, with names that are to be decoded, with entries that are not
+// narrow, or in none.
 func searchFurther[K string | []byte](r *Record, key K) (m member, at int) {
 	if r != nil && r.names != nil {
 		for l := r.names.look(hash(r.names, key)); ; {
@@ -126,61 +134,98 @@ func (r *Record) count() int {
 	return int(r.shape & maxMembers)
 }
 
-// member returns the i-th entry of the index.
-func (r *Record) member(i int) member {
-	if r.size < wideRecord {
-		return narrow(uint64At(r.data.all()[int(r.size)+8*i:]))
+// The sizes of an index entry, in bytes.
+const (
+	narrowEntry = 4  // of a compact record of less than wideRecord bytes
+	wideEntry   = 8  // of a larger one
+	fullEntry   = 16 // of a record that is not compact
+)
+
+// entrySize is the size of an index entry in a record of size bytes of JSON.
+func entrySize(size int, isCompact bool) int {
+	switch {
+	case !isCompact:
+		return fullEntry
+	case size < wideRecord:
+		return narrowEntry
+	default:
+		return wideEntry
 	}
-	e := r.data.all()[int(r.size)+16*i:]
-	names, values := uint64At(e), uint64At(e[8:])
-	return member{Name: uint32(names), NameEnd: uint32(names >> 32), Value: uint32(values), ValueEnd: uint32(values >> 32)}
 }
 
-// narrow returns the member that an entry of 16-bit offsets stands for.
-func narrow(e uint64) member {
-	return member{Name: uint32(uint16(e)), NameEnd: uint32(uint16(e >> 16)), Value: uint32(uint16(e >> 32)), ValueEnd: uint32(e >> 48)}
+// lastEntry returns what the entry behind the last one says in a record of size bytes of JSON.
+func lastEntry(size int) member { return member{Name: uint32(size + 1)} }
+
+// narrow reports whether the entries of r's index are the smallest ones.
+func (r *Record) narrow() bool { return r.shape&compact != 0 && r.size < wideRecord }
+
+// member returns the i-th member.
+func (r *Record) member(i int) member {
+	if !r.narrow() {
+		return r.wideMember(i)
+	}
+	return narrowMember(uint64At(r.data.all()[int(r.size)+narrowEntry*i:]))
 }
 
-// uint64At returns the number at the start of s, little-endian. The compiler makes one load of it.
+// narrowMember returns the member of the first of two narrow entries. The next name begins behind a comma and a quote.
+func narrowMember(e uint64) member {
+	return member{Name: uint32(uint16(e)), NameEnd: uint32(uint16(e >> 16)), Value: uint32(uint16(e>>16)) + 2, ValueEnd: uint32(uint16(e>>32)) - 2}
+}
+
+// wideMember is member in a record whose entries are larger.
+func (r *Record) wideMember(i int) member {
+	index := r.data.all()[r.size:]
+	if !r.is(compact) {
+		names, values := uint64At(index[fullEntry*i:]), uint64At(index[fullEntry*i+8:])
+		return member{Name: uint32(names), NameEnd: uint32(names >> 32), Value: uint32(values), ValueEnd: uint32(values >> 32)}
+	}
+	e, next := uint64At(index[wideEntry*i:]), uint64At(index[wideEntry*(i+1):])
+	return member{Name: uint32(e), NameEnd: uint32(e >> 32), Value: uint32(e>>32) + 2, ValueEnd: uint32(next) - 2}
+}
+
+// uint32At returns the number at the start of s, little-endian. The compiler makes one load of it.
+func uint32At(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+// uint64At is uint32At for 64 bits.
 func uint64At(s string) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// entrySize is the size of an index entry in a record of size bytes of JSON.
-func entrySize(size int) int {
-	if size < wideRecord {
-		return 8
-	}
-	return 16
-}
-
-// appendEntry appends the entry of m in the index of size bytes of JSON.
+// appendEntry appends the entry of m in an index whose entries are of the given size.
 func appendEntry(dst []byte, m member, size int) []byte {
 	le := binary.LittleEndian
-	if size < wideRecord {
-		return le.AppendUint64(dst, uint64(m.Name)|uint64(m.NameEnd)<<16|uint64(m.Value)<<32|uint64(m.ValueEnd)<<48)
+	if size == narrowEntry {
+		return le.AppendUint32(dst, m.Name|m.NameEnd<<16)
 	}
 	dst = le.AppendUint64(dst, uint64(m.Name)|uint64(m.NameEnd)<<32)
-	return le.AppendUint64(dst, uint64(m.Value)|uint64(m.ValueEnd)<<32)
+	if size == fullEntry {
+		dst = le.AppendUint64(dst, uint64(m.Value)|uint64(m.ValueEnd)<<32)
+	}
+	return dst
 }
 
 // indexed returns json and its index in one string, with one allocation.
-func indexed(json string, members []member) string {
+func indexed(json string, members []member, isCompact bool) string {
+	size := entrySize(len(json), isCompact)
 	var b strings.Builder
-	b.Grow(len(json) + len(members)*entrySize(len(json)))
+	b.Grow(len(json) + (len(members)+1)*size)
 	b.WriteString(json)
-	var room [fewMembers * 8]byte
+	var room [fewMembers * wideEntry]byte
 	index := room[:0]
 	for _, m := range members {
-		if len(index)+16 > len(room) {
+		if len(index)+size > len(room) {
 			b.Write(index)
 			index = room[:0]
 		}
-		index = appendEntry(index, m, len(json))
+		index = appendEntry(index, m, size)
 	}
 	b.Write(index)
+	b.Write(appendEntry(room[:0], lastEntry(len(json)), size))
 	return b.String()
 }
 

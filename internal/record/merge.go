@@ -71,17 +71,15 @@ func (c *Changes) resolve(base *Record) ([]edit, error) {
 	for i := range c.list {
 		ch := &c.list[i]
 		at := c.locate(ch, base)
-		raw, m := "", member{}
-		there := at >= 0 && !c.wiped
+		raw, there := "", at >= 0 && !c.wiped
 		if there {
-			m = base.member(at)
-			raw = base.value(m)
+			raw = base.value(ch.m)
 		}
 		if err := c.make(ch, raw, there); err != nil {
 			return nil, err
 		}
 		if there && (ch.kind == kindDelete || ch.made > 0) {
-			c.edits = append(c.edits, edit{int32(at), int32(i), m})
+			c.edits = append(c.edits, edit{int32(at), int32(i), ch.m})
 		}
 	}
 	if len(c.edits) > fewMembers {

@@ -12,8 +12,8 @@ const (
 	// maxRecord is the most a record may hold, in bytes of JSON; it also bounds the offsets of the index.
 	maxRecord = 16 << 20
 
-	// wideRecord is the size from which on the index needs offsets of 32 bits instead of 16, in bytes of JSON.
-	wideRecord = 1 << 16
+	// wideRecord is the size from which on the index needs offsets of 32 bits, in bytes of JSON.
+	wideRecord = 1<<16 - 1
 
 	// maxInstant is the last millisecond of the year 9999, the last one RFC 3339 can write, in Unix time.
 	maxInstant = 253402300799999
@@ -30,7 +30,7 @@ const (
 
 // Record is the root's Record. It is kept at 48 bytes: a cache holds a million of them.
 type Record struct {
-	data    hidden // the JSON, then its index: four offsets a member, little-endian, of 2 bytes each or 4 if wide
+	data    hidden // the JSON, then its index: where the names of the members are, see search
 	names   *names // finds the names of more than fewMembers members; shared, and never written to
 	created int64  // Unix milliseconds; 0: unknown
 	ends    int64  // Unix milliseconds; 0: unknown
@@ -78,10 +78,11 @@ func ParseRecord(s string) (*Record, error) {
 	if fault.Rule != "" {
 		return nil, errFault(fault.Rule, fault.At)
 	}
+	kind := when(anyEscaped(s, members), escaped) | when(isCompact(members, len(s)), compact)
 	r := &Record{
-		data:  hide(indexed(s, members)),
+		data:  hide(indexed(s, members, kind&compact != 0)),
 		size:  uint32(len(s)),
-		shape: shape(len(members)) | when(anyEscaped(s, members), escaped) | when(isCompact(members, len(s)), compact),
+		shape: shape(len(members)) | kind,
 	}
 	m, found := r.tabulate()
 	if len(members) <= fewMembers {

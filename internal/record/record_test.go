@@ -153,6 +153,27 @@ func TestRecordIndexIsRightOnBothSidesOf64KiB(t *testing.T) {
 	}
 }
 
+// TestTheIndexSaysWhatTheScannerDoes, whatever stands between members.
+func TestTheIndexSaysWhatTheScannerDoes(t *testing.T) {
+	large := strings.Repeat("x", wideRecord)
+	for _, text := range []string{
+		`{}`, `{ }`, `{"":""}`, `{"a":1}`, `{"a":1,"b":[2, 3],"c":{"d": 4}}`, `{"a":1,"b":2 ,"c":3}`, `{"a": 1}`, `{ "a":1}`, ` {"a":1,"b":2}`,
+		`{"a":1,"b":2} `, `{"a":1,"b":2 }`, `{"a" :1,"b":2}`, `{"a":1, "b":2}`, `{"\u0061":1,"b":2}`,
+		`{"a":1,"b":"` + large + `","c":3}`, `{"a":1,"b":"` + large + `", "c":3}`, `{"a":"` + large[:wideRecord-9] + `"}`, `{"a":"` + large[:wideRecord-8] + `"}`,
+	} {
+		r := mustParse(t, text)
+		want, _ := jsontext.Members(nil, text)
+		if r.count() != len(want) {
+			t.Fatalf("%.40s: got %d members, want %d", text, r.count(), len(want))
+		}
+		for i := range want {
+			if got := r.member(i); got != want[i] {
+				t.Errorf("%.40s, member %d: got %v, want %v", text, i, got, want[i])
+			}
+		}
+	}
+}
+
 func TestRecordHeaderIsRead(t *testing.T) {
 	r := mustParse(t, `{"$":{"c":1700000000000,"x":[{}],"\u0065":1.7000864e12,"to":"abc\/def"}}`)
 	if got := r.Created().UnixMilli(); got != 1700000000000 {

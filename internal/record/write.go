@@ -39,7 +39,7 @@ func (p *plan) write() *Record {
 // sameNames reports whether nothing but values changes, and base is as Merge writes records. So it is in nearly every
 // save.
 func (p *plan) sameNames() bool {
-	return !p.renamed && p.base.is(compact) && len(p.header) > 0 && entrySize(p.size()) == entrySize(int(p.base.size))
+	return !p.renamed && p.base.is(compact) && len(p.header) > 0 && (p.size() < wideRecord) == (p.base.size < wideRecord)
 }
 
 // overwrite writes base with other values of the same sizes in it: nothing moves, so the index is base's.
@@ -52,7 +52,7 @@ func (p *plan) overwrite() hidden {
 	return hideBytes(data)
 }
 
-// splice writes base with other values in it.
+// splice writes base with other values in it. The last edit is that of the last member, which is the header.
 func (p *plan) splice() hidden {
 	var w writer
 	w.begin(p.size(), p.members)
@@ -69,10 +69,8 @@ func (p *plan) splice() hidden {
 	at, moved := 0, uint32(0) // less than nothing wraps round, and back
 	for i := range p.edits {
 		e := &p.edits[i]
-		w.shift(p.base, at, int(e.at), moved)
-		end := e.m.Value + moved + uint32(len(p.value(e)))
-		w.entry(member{Name: e.m.Name + moved, NameEnd: e.m.NameEnd + moved, Value: e.m.Value + moved, ValueEnd: end})
-		at, moved = int(e.at)+1, end-e.m.ValueEnd
+		w.shift(p.base, at, int(e.at)+1, moved)
+		at, moved = int(e.at)+1, moved+uint32(len(p.value(e)))-(e.m.ValueEnd-e.m.Value)
 	}
 	return w.done()
 }
@@ -164,8 +162,9 @@ func (p *plan) add(w *writer) {
 
 // writer writes the JSON of a record and then, when it is told the same once more, the index.
 type writer struct {
-	b    strings.Builder
-	size int // bytes of JSON
+	b         strings.Builder
+	size      int // bytes of JSON
+	entrySize int // of the index, in bytes
 
 	indexing bool   // it is told once more
 	at       int    // byte offset in the JSON
@@ -174,17 +173,19 @@ type writer struct {
 	m        member // the one that is written now, if it is in no run
 
 	used int // bytes of room: index entries to be written
-	room [16 * 16]byte
+	room [32 * wideEntry]byte
 }
 
 // begin prepares for so many bytes of JSON with so many members.
 func (w *writer) begin(size, members int) {
+	w.entrySize = entrySize(size, true)
 	w.size = size
-	w.b.Grow(size + members*entrySize(size))
+	w.b.Grow(size + (members+1)*w.entrySize)
 }
 
 // done returns what was written.
 func (w *writer) done() hidden {
+	w.entry(lastEntry(w.size))
 	w.flush()
 	return hide(w.b.String())
 }
@@ -265,49 +266,53 @@ func (w *writer) run(base *Record, from, to int) {
 }
 
 // shift writes the index entries of a run that has moved by so many bytes: those of base, with that added to every
-// offset. When the value of "b" becomes 100, the member "c" moves by 2 bytes:
+// offset. When the value of "b" becomes 100, the members "c" and "d" move by 2 bytes:
 //
-//	{"a":1,"b":2,"c":3}         entry of "c": 14 15 17 18
-//	{"a":1,"b":100,"c":3}       entry of "c": 16 17 19 20
+//	{"a":1,"b":2,"c":3,"d":4}       entries of "c" and "d": 14 15, 20 21
+//	{"a":1,"b":100,"c":3,"d":4}     entries of "c" and "d": 16 17, 22 23
 //
-// All four are added to at once. An entry is one number of 64 bits, here 18<<48 + 17<<32 + 15<<16 + 14, and what is
+// Both entries are added to at once. They are one number of 64 bits, here 21<<48 + 20<<32 + 15<<16 + 14, and what is
 // added is 2<<48 + 2<<32 + 2<<16 + 2. Back from 100 to 2 it is that with -2 in place of 2, modulo 1<<64: the sum modulo
-// 1<<64 is again the one number whose four parts are the offsets looked for, since each of them fits its 16 bits.
+// 1<<64 is again the one number whose four parts are the offsets looked for, since each of them fits its 16 bits. Where
+// the offsets have 32 bits it is one entry that is a number.
 func (w *writer) shift(base *Record, from, to int, moved uint32) {
-	width := entrySize(w.size)
-	if width != entrySize(int(base.size)) {
+	if w.entrySize != entrySize(int(base.size), base.is(compact)) {
 		for i := from; i < to; i++ {
 			m := base.member(i)
-			w.entry(member{Name: m.Name + moved, NameEnd: m.NameEnd + moved, Value: m.Value + moved, ValueEnd: m.ValueEnd + moved})
+			w.entry(member{Name: m.Name + moved, NameEnd: m.NameEnd + moved})
 		}
 		return
 	}
-	by := uint64(int32(moved)) * 0x0001_0001_0001_0001
-	if width == 16 {
-		by = uint64(int32(moved)) * 0x0000_0001_0000_0001
-	}
 	index := int(base.size)
-	entries := base.data.all()[index+from*width : index+to*width]
+	entries := base.data.all()[index+from*w.entrySize : index+to*w.entrySize]
 	if moved == 0 {
 		w.flush()
 		w.b.WriteString(entries)
 		return
 	}
-	for ; len(entries) > 0; entries = entries[8:] {
-		if w.used == len(w.room) {
+	by := uint64(int32(moved)) * 0x0001_0001_0001_0001
+	if w.entrySize == wideEntry {
+		by = uint64(int32(moved)) * 0x0000_0001_0000_0001
+	}
+	for ; len(entries) >= 8; entries = entries[8:] {
+		if w.used+8 > len(w.room) {
 			w.flush()
 		}
 		binary.LittleEndian.PutUint64(w.room[w.used:], uint64At(entries)+by)
 		w.used += 8
 	}
+	if len(entries) > 0 { // The last one of an odd number.
+		e := uint32At(entries) + uint32(by)
+		w.entry(member{Name: uint32(uint16(e)), NameEnd: e >> 16})
+	}
 }
 
 // entry writes the index entry of m.
 func (w *writer) entry(m member) {
-	if w.used+16 > len(w.room) {
+	if w.used+wideEntry > len(w.room) {
 		w.flush()
 	}
-	w.used = len(appendEntry(w.room[:w.used], m, w.size))
+	w.used = len(appendEntry(w.room[:w.used], m, w.entrySize))
 }
 
 // flush writes the index entries that are gathered in room.

@@ -61,7 +61,7 @@ func (f *fresh) complete(ctx context.Context, build Builder) (*record.Record, er
 			f.stored = nil // From now on it is not this request's alone.
 			return n, nil
 		}
-		full, ttl, err := build.Keep(&f.id, n, f.stays(&f.id, n))
+		full, ttl, err := build.Keep(&f.id, n, f.HeaderOn(&f.id, n))
 		if err != nil {
 			return nil, err
 		}

@@ -124,7 +124,8 @@ func (g *login) kept() *record.Record {
 func (g *login) header(at int64) record.Header {
 	h := record.Header{Created: at, User: g.User, Login: at}
 	if g.Provisional && g.live() {
-		h.From = g.x
+		from := g.x // A copy: a login goes on to where renewals have brought the session.
+		h.From = &from
 	}
 	return h
 }
@@ -216,7 +217,8 @@ func (g *login) merge() error {
 		return nil
 	}
 	if g.live() && g.Provisional {
-		g.head.From = g.x
+		from := g.x
+		g.head.From = &from
 	}
 	n, ttl, err := g.Build.Write(&g.New, g.kept(), g.head)
 	if err != nil {
@@ -265,7 +267,7 @@ func (g *login) join(y ident.ID) (made Made, done bool, err error) {
 			}
 			return made, false, nil
 		}
-		n, ttl, err := g.Build.Write(&y, r, g.stays(&y, r))
+		n, ttl, err := g.Build.Write(&y, r, g.HeaderOn(&y, r))
 		if err == nil {
 			err = g.Move(g.ctx, &y, r, n)
 		}
@@ -282,15 +284,4 @@ func (g *login) join(y ident.ID) (made Made, done bool, err error) {
 		r = now
 	}
 	return made, false, err
-}
-
-// stays is the header of a record that is stored on top of r, which stands under id, and is not provisional any more. A
-// user that others have written into it is not taken along.
-func (p *Protocol) stays(id *ident.ID, r *record.Record) record.Header {
-	h := r.Header()
-	h.From = ident.ID{}
-	if h.User != "" && p.owner(id, r) != h.User {
-		h.User, h.Login, h.MAC = "", 0, ""
-	}
-	return h
 }

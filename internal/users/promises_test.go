@@ -27,8 +27,9 @@ type start struct {
 func starts() []start {
 	ann, bob := record.Header{Created: 1, User: "ann", Login: 1}, record.Header{Created: 1, User: "bob", Login: 1}
 	nobody := record.Header{Created: 1}
+	b := idOf("B")
 	tombstone := func(user string, byLogin bool) record.Header {
-		return record.Header{Created: 1, User: user, Successor: idOf("B"), ByLogin: byLogin}
+		return record.Header{Created: 1, User: user, Successor: &b, ByLogin: byLogin}
 	}
 	return []start{
 		{"no session", record.Header{}, record.Header{}, "LKEX"},
@@ -50,13 +51,13 @@ func put(t *testing.T, store *memory.Store, id, origin string, h record.Header) 
 	}
 	h.Ends = time.Now().Add(24 * time.Hour).UnixMilli()
 	var c record.Changes
-	if h.Successor.IsZero() {
+	if h.Successor == nil {
 		if err := errors.Join(record.Set(&c, "origin", origin), record.Set(&c, "old", "by "+h.User)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r, err := record.Merge(nil, &c, h, 1<<16)
-	if err == nil && h.User != "" && h.Successor.IsZero() {
+	if err == nil && h.User != "" && h.Successor == nil {
 		err = store.Enter(t.Context(), h.User, record.UserEntry{ID: idOf(id), Login: h.Login}, 48*time.Hour, 0)
 	}
 	if err == nil {
@@ -72,7 +73,7 @@ func newWorld(t *testing.T, st start, ops []op, max int) *world {
 	store := memory.New(1000, nil)
 	w := &world{store: &store, max: max, ops: ops, start: st.name, before: map[string]*record.Record{}}
 	put(t, w.store, "A", "A", st.a)
-	if st.a.Successor.IsZero() || st.a.ByLogin {
+	if st.a.Successor == nil || st.a.ByLogin {
 		put(t, w.store, "B", "B", st.b)
 	} else {
 		put(t, w.store, "B", "A", st.b)

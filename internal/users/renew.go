@@ -41,9 +41,10 @@ type renewal struct {
 
 // write makes the new record on top of what stands under the old id.
 func (w *renewal) write() (*record.Record, time.Duration, error) {
-	h := w.stays(&w.old, w.r)
+	h := w.HeaderOn(&w.old, w.r)
 	if w.Provisional {
-		h.From = w.old
+		from := w.old
+		h.From = &from
 	}
 	return w.build.Write(&w.id, w.r, h)
 }

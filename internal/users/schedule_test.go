@@ -300,7 +300,7 @@ func (w *world) save(ctx context.Context, l ledger, x ident.ID, i int) {
 	r, err := l.Refresh(ctx, &x)
 	for err == nil && r.Live() {
 		h := r.Header()
-		h.From = ident.ID{}
+		h.From = nil
 		n, ttl, _ := builder{op: i}.Write(&x, r, h)
 		now, err := l.Swap(ctx, &x, r, n, ttl)
 		if err != nil {

@@ -93,12 +93,15 @@ func (p *Protocol) Short() time.Duration { return max(shortest, 2*p.Timeout) }
 // grace is how long an entry may lack its record.
 func (p *Protocol) grace() time.Duration { return max(time.Minute, 2*p.Timeout) }
 
-// HeaderOn is the header of a record that is stored on top of r, nil for none, which stands under id.
-func (p *Protocol) HeaderOn(id *ident.ID, r *record.Record) record.Header {
-	if r == nil {
-		return record.Header{}
+// HeaderOn is the header of a record that is stored on top of r, nil for none, which stands under id, and is not
+// provisional any more. A user that others have written into r is not taken along.
+func (p *Protocol) HeaderOn(id *ident.ID, r *record.Record) (h record.Header) {
+	h = r.Header()
+	h.From = nil
+	if h.User != "" && p.owner(id, r) != h.User {
+		h.User, h.Login, h.MAC = "", 0, ""
 	}
-	return p.stays(id, r)
+	return h
 }
 
 // UserOf returns whose the session of id is, by its record, empty if nobody's.
@@ -176,7 +179,7 @@ func (p *Protocol) tombstone(next ident.ID, user string, byLogin bool) (*record.
 		return nil, nil
 	}
 	h := p.shortHeader()
-	h.Successor, h.User, h.ByLogin = next, user, byLogin
+	h.Successor, h.User, h.ByLogin = &next, user, byLogin
 	return bare(h)
 }
 
