@@ -273,6 +273,9 @@ func outer(err error) error {
 
 // answerable is outer, and for a bare ErrEnded or the like, with the status that Fiber is to answer.
 func answerable(err error) error {
+	if err == nil {
+		return nil
+	}
 	err = outer(err)
 	if _, wrapped := errors.AsType[*Error](err); !wrapped && engine.Refusal(err) != 0 {
 		return &Error{Op: "save", Err: err}

@@ -219,11 +219,7 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	if r.created == 0 {
 		r.created = at.UnixMilli()
 	}
-	h := r.headerOn(r.draft.Base())
-	if v == draft.LogIn {
-		h = record.Header{Created: at.UnixMilli(), Login: at.UnixMilli()}
-	}
-	if !r.late && r.span(at, r.draft.Base(), &h, ttl).TTL <= 0 {
+	if !r.late && r.over(v, at, ttl) {
 		return r.expire(), nil
 	}
 	if err := r.newID(); err != nil {

@@ -54,8 +54,8 @@ const (
 // MinIDBytes is how long the text of a generated id must be.
 const MinIDBytes = 16
 
-// Request is the root's Request.
-type Request interface {
+// Request is the root's Request. It has no name of its own, so that the one is passed for the other without a look at the type.
+type Request = interface {
 	Context() context.Context
 	Secure() bool
 }

@@ -168,6 +168,18 @@ func (r *request) ttl() (ttl time.Duration) {
 	return ttl
 }
 
+// over reports whether a save as v says, at the time at, would be of a session that its own terms have ended.
+func (r *request) over(v draft.Verdict, at time.Time, ttl time.Duration) bool {
+	if ttl >= 0 && r.m.config.Lifetime == 0 && !r.ownCookie && !r.draft.Base().HasCookie() {
+		return false // No term is left that could.
+	}
+	begin := record.Header{Created: at.UnixMilli()}
+	if v != draft.LogIn {
+		begin = r.headerOn(r.draft.Base())
+	}
+	return r.span(at, r.draft.Base(), &begin, ttl).TTL <= 0
+}
+
 // span resolves when the session ends that is saved on top of on at the time at, with the header h.
 func (r *request) span(at time.Time, on *record.Record, h *record.Header, ttl time.Duration) draft.Span {
 	opts := r.options(on)
