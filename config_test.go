@@ -258,6 +258,16 @@ func TestTheErrorHandlerDecidesWhatAFailureLooksLike(t *testing.T) {
 	}
 }
 
+// TestAnErrorHandlersErrEndedIsAnsweredWithItsStatus: bare, as one that a handler returns.
+func TestAnErrorHandlersErrEndedIsAnsweredWithItsStatus(t *testing.T) {
+	site := newSite(t, sess.Config{ErrorHandler: func(*fasthttp.RequestCtx, error) error { return sess.ErrEnded }})
+	site.store.broken.Store(true)
+	r := site.browser(t).handle("GET", "/", func(c *fiber.Ctx) error { sess.Set(sess.From(c), "n", 1); return nil })
+	if r.status != fiber.StatusUnauthorized {
+		t.Errorf("got status %d, want 401", r.status)
+	}
+}
+
 func TestRule17TheMemoryStoreRefusesToBeOneOfSeveral(t *testing.T) {
 	t.Setenv("FIBER_PREFORK_CHILD", "1")
 	for name, config := range map[string]sess.Config{

@@ -29,7 +29,10 @@ func (r *request) commit() error {
 		r.base = r.in.Context()
 	}
 	err := r.conclude(true)
-	if errors.Is(err, record.ErrEnded) && !r.void() || errors.Is(err, ErrReleased) { // Told to the Dropped hook. The response stays as it is.
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, record.ErrEnded) && !r.void(), errors.Is(err, ErrReleased): // Told to the Dropped hook. The response stays as it is.
 		return nil
 	}
 	return err
