@@ -78,8 +78,7 @@ func (d *Draft) HoldsValue() bool { return d.changes.HoldsValue() }
 // Settle drops the changes that change nothing, so that a merge does not write over another's with them. It reports
 // whether what is left makes another record of the base. cookie is the JSON of the cookie options, nil to leave them.
 func (d *Draft) Settle(cookie []byte) (changed bool) {
-	d.changes.DropIdle(d.base)
-	return d.changes.Alter(d.base, cookie)
+	return d.changes.DropIdle(d.base) || d.changes.Alter(d.base, cookie)
 }
 
 // Next makes the record to store on top of current. The error is [record.ErrTooLarge] above limit bytes, or that of an

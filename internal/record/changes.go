@@ -284,16 +284,18 @@ func (c *Changes) HoldsValue() bool {
 }
 
 // DropIdle forgets the changes that change nothing of base, so that Merge does not write over another request's
-// changes with them.
-func (c *Changes) DropIdle(base *Record) {
+// changes with them. It reports whether it has met a change that makes something else of base: then Alter would, too.
+func (c *Changes) DropIdle(base *Record) (alters bool) {
 	if c.wiped {
-		return
+		return false
 	}
 	kept := 0
 	c.first, c.last = 0, 0
 	for i := range c.list {
 		ch := &c.list[i]
-		if ch.err == nil && !c.alters(ch, base) {
+		if c.alters(ch, base) {
+			alters = true
+		} else if ch.err == nil {
 			c.bytes -= ch.cost()
 			c.waste += ch.cost() - memberBytes
 			continue
@@ -311,6 +313,7 @@ func (c *Changes) DropIdle(base *Record) {
 		c.list = c.list[:kept]
 		c.tabulate()
 	}
+	return alters
 }
 
 // Alter reports whether Merge would make of base another record, the header aside. cookie is the Header's. Equal means

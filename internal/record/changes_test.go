@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/fibersess/sess/internal/jsontext"
 )
@@ -450,6 +451,38 @@ func TestChangesBehaveAsAMap(t *testing.T) {
 		}
 		if c.Bytes() != bytes {
 			t.Fatalf("seed %d: got %d bytes, want %d", seed, c.Bytes(), bytes)
+		}
+	}
+}
+
+// TestAKeyIsTextWhereverItsBytesStand holds the check of keys to that of package utf8.
+func TestAKeyIsTextWhereverItsBytesStand(t *testing.T) {
+	for _, part := range []string{"", "a", "é", "\U0001f600", "\xff", "\xc3", "\x80", "\xed\xa0\x80"} {
+		for _, key := range []string{part, "a" + part, part + "a", "ééé" + part + "b", strings.Repeat("a", 20) + part} {
+			if got, want := CheckKey(key) == nil, utf8.ValidString(key); got != want {
+				t.Errorf("%q: got it accepted %v, want %v", key, got, want)
+			}
+		}
+	}
+}
+
+// TestASaveLooksAtItsChangesOnce: what DropIdle has met need not be asked for again.
+func TestASaveLooksAtItsChangesOnce(t *testing.T) {
+	base := mustParse(t, `{"a":1,"b":2}`)
+	for name, c := range map[string]struct {
+		changes *Changes
+		want    bool
+	}{
+		"a value":          {pending(set("a", "2")), true},
+		"the same value":   {pending(set("a", "1")), false},
+		"one of two":       {pending(set("a", "1"), set("b", "1")), true},
+		"an idle deletion": {pending(remove("c")), false},
+		"a deletion":       {pending(remove("b")), true},
+		"nothing":          {pending(), false},
+		"after Wipe":       {wiped(set("a", "2")), false},
+	} {
+		if got := c.changes.DropIdle(base); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package record
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -168,5 +169,12 @@ func TestHeaderOfAnOrdinaryRecordIsReadWithoutAllocation(t *testing.T) {
 		}
 	}); got != 0 {
 		t.Errorf("got %v allocations, want 0", got)
+	}
+}
+
+// TestAHeaderIsSmall: every save copies it some times, and above 128 bytes the compiler makes a loop of each copy.
+func TestAHeaderIsSmall(t *testing.T) {
+	if got := reflect.TypeFor[Header]().Size(); got > 128 {
+		t.Errorf("a Header: got %d bytes, want at most 128", got)
 	}
 }

@@ -402,7 +402,10 @@ func FuzzMerge(f *testing.F) {
 			t.Fatalf("merging nothing into the result: got %s, want %s", again.JSON(), r.JSON())
 		}
 		idle := mustMerge(t, base, changes, h).JSON()
-		if changes.DropIdle(base); mustMerge(t, base, changes, h).JSON() != idle {
+		if got := changes.DropIdle(base); !changes.Wiped() && got == !changes.Alter(base, nil) {
+			t.Fatalf("a change that alters the record: DropIdle has met one %v, want %v, as Alter says", got, !got)
+		}
+		if mustMerge(t, base, changes, h).JSON() != idle {
 			t.Fatalf("without idle changes: got another record than %s", idle)
 		}
 	})
