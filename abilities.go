@@ -13,22 +13,20 @@ import (
 // abilities returns what s can do, in the words of the rooms below. The stores of this package step aside: what stands behind
 // them speaks so by itself.
 func abilities(s Store) engine.Store {
+	switch s := s.(type) {
+	case *MemoryStore:
+		in := &s.store
+		return engine.Store{Keeper: in, Swapper: in, Peeker: in, Ender: in, Watcher: in, Index: in, Local: true}
+	case *RueidisStore:
+		in := s.store
+		return engine.Store{Keeper: in, Swapper: in, Peeker: in, Refresher: in, Ender: in, Watcher: in, Index: in}
+	}
 	can := engine.Store{Keeper: givenKeeper{s}}
 	if i, ok := capability[indexStore](s); ok {
 		can.Index = givenIndex{i}
 	}
 	if w, ok := capability[Watcher](s); ok {
 		can.Watcher = givenWatcher{w}
-	}
-	switch s := s.(type) {
-	case *MemoryStore:
-		in := &s.store
-		can.Keeper, can.Swapper, can.Peeker, can.Ender, can.Local = in, in, in, in, true
-		return can
-	case *RueidisStore:
-		in := s.store
-		can.Keeper, can.Swapper, can.Peeker, can.Refresher, can.Ender = in, in, in, in, in
-		return can
 	}
 	if x, ok := s.(Swapper); ok {
 		can.Swapper = givenSwapper{x}

@@ -50,8 +50,8 @@ var allowed = map[string][]string{
 		"internal/cookies", "internal/draft", "internal/group", "internal/guard", "internal/ident", "internal/journal",
 		"internal/jsontext", "internal/live", "internal/record", "internal/sign", "internal/tally", "internal/users",
 	},
-	"internal/status":    {},
-	"internal/users":     {"internal/ident", "internal/record"},
+	"internal/status": {},
+	"internal/users":  {"internal/ident", "internal/record"},
 	"": {
 		"internal/cookies", "internal/driver", "internal/engine", "internal/ident", "internal/jsontext", "internal/memory",
 		"internal/record", "internal/redis", "internal/sign", "internal/status", "internal/tally", "internal/users",
