@@ -51,8 +51,8 @@ const (
 	MaxTTL     = draft.MaxTTL
 )
 
-// MinIDBytes is how long the text of a generated id must be.
-const MinIDBytes = 16
+// minIDBytes is how long the text of a generated id must be.
+const minIDBytes = 16
 
 // Request is the root's Request. It has no name of its own, so that the one is passed for the other without a look at the type.
 type Request = interface {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/fibersess/sess/internal/record"
@@ -28,9 +27,6 @@ func (e *Failure) Error() string { return http.StatusText(e.Status()) }
 
 // Unwrap returns what went wrong.
 func (e *Failure) Unwrap() error { return e.Err }
-
-// Format prints what went wrong. Only the log prints a Failure: the root turns it into an Error before anybody else sees it.
-func (e *Failure) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%s: %s: %v", e.Error(), e.Op, e.Err) }
 
 // Status returns the HTTP status: 503 if the store failed, 401 or 403 if nobody is at fault, else 500.
 func (e *Failure) Status() int {

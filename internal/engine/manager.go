@@ -56,7 +56,7 @@ func New(c Config) *Manager {
 	}
 	m.users = users.Protocol{
 		Records: ledger{&m.shelf}, Index: m.shelf.index(), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, DefaultTTL),
-		Max: max(c.MaxPerUser, 0), Provisional: m.shelf.atomic, Tombstones: m.shelf.atomic && !c.Koa,
+		Max: c.MaxPerUser, Provisional: m.shelf.atomic, Tombstones: m.shelf.atomic && !c.Koa,
 	}
 	if c.Koa {
 		m.users.Owner = m.proven

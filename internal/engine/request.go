@@ -225,7 +225,7 @@ func (r *request) newID() error {
 		return &ownError{errors.Join(errors.New("sess: Config.GenerateID failed"), err)}
 	}
 	id, ok := ident.MakeID(text)
-	if !ok || len(text) < MinIDBytes {
+	if !ok || len(text) < minIDBytes {
 		return &ownError{errors.New("sess: Config.GenerateID: bad id; want 16 to 63 cookie-safe bytes")}
 	}
 	r.id = id

@@ -23,7 +23,7 @@ type shelf struct {
 	heard func(op string, took time.Duration, err error) // Hooks.Store
 }
 
-// init completes b: what the store cannot do is filled in.
+// init puts the store into b.
 func (b *shelf) init(s Store, timeout time.Duration, heard func(op string, took time.Duration, err error)) {
 	b.store, b.timeout, b.heard = s, timeout, heard
 	b.atomic, b.local = s.Swapper != nil, s.Local
