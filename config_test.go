@@ -268,6 +268,19 @@ func TestAnErrorHandlersErrEndedIsAnsweredWithItsStatus(t *testing.T) {
 	}
 }
 
+// TestAnErrorHandlersOwnStatusIsAnswered: what it joins to that is for the log, ErrEnded and the like too.
+func TestAnErrorHandlersOwnStatusIsAnswered(t *testing.T) {
+	for _, cause := range []error{sess.ErrEnded, sess.ErrLoginTooOld} {
+		own := errors.Join(fiber.ErrTeapot, cause)
+		site := newSite(t, sess.Config{ErrorHandler: func(*fasthttp.RequestCtx, error) error { return own }})
+		site.store.broken.Store(true)
+		r := site.browser(t).handle("GET", "/", func(c *fiber.Ctx) error { sess.Set(sess.From(c), "n", 1); return nil })
+		if r.status != fiber.StatusTeapot {
+			t.Errorf("teapot and %v: got status %d, want 418", cause, r.status)
+		}
+	}
+}
+
 func TestRule17TheMemoryStoreRefusesToBeOneOfSeveral(t *testing.T) {
 	t.Setenv("FIBER_PREFORK_CHILD", "1")
 	for name, config := range map[string]sess.Config{

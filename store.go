@@ -271,13 +271,13 @@ func outer(err error) error {
 	return err
 }
 
-// answerable is outer, and for a bare ErrEnded or the like, with the status that Fiber is to answer.
+// answerable is outer, and for an ErrEnded or the like that has no status of its own, with the one that Fiber is to answer.
 func answerable(err error) error {
 	if err == nil {
 		return nil
 	}
 	err = outer(err)
-	if _, wrapped := errors.AsType[*Error](err); !wrapped && engine.Refusal(err) != 0 {
+	if _, says := errors.AsType[*fiber.Error](err); !says && engine.Refusal(err) != 0 {
 		return &Error{Op: "save", Err: err}
 	}
 	return err
