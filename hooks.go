@@ -43,15 +43,15 @@ type Reason string
 
 // The reasons of Rejected and Dropped.
 const (
-	ReasonSignature Reason = engine.ReasonSignature // No presented signature fits the id. The ID is zero.
-	ReasonUnknown   Reason = engine.ReasonUnknown   // The store holds nothing under the id.
-	ReasonInvalid   Reason = engine.ReasonInvalid   // Config.Valid said no.
-	ReasonCorrupt   Reason = engine.ReasonCorrupt   // What the store holds is not a record.
-	ReasonRenewed   Reason = engine.ReasonRenewed   // The session moved to a new id meanwhile.
-	ReasonGone      Reason = engine.ReasonGone      // The session was destroyed or expired meanwhile.
-	ReasonCommitted Reason = engine.ReasonCommitted // Written after the response was decided, and never saved.
-	ReasonReleased  Reason = engine.ReasonReleased  // Written through a handle whose request is over. The ID is zero.
-	ReasonOrphaned  Reason = engine.ReasonOrphaned  // The request ended, by a timeout for one, while its handler still ran.
+	ReasonSignature Reason = "signature" // No presented signature fits the id. The ID is zero.
+	ReasonUnknown   Reason = "unknown"   // The store holds nothing under the id.
+	ReasonInvalid   Reason = "invalid"   // Config.Valid said no.
+	ReasonCorrupt   Reason = "corrupt"   // What the store holds is not a record.
+	ReasonRenewed   Reason = "renewed"   // The session moved to a new id meanwhile.
+	ReasonGone      Reason = "gone"      // The session was destroyed or expired meanwhile.
+	ReasonCommitted Reason = "committed" // Written after the response was decided, and never saved.
+	ReasonReleased  Reason = "released"  // Written through a handle whose request is over. The ID is zero.
+	ReasonOrphaned  Reason = "orphaned"  // The request ended, by a timeout for one, while its handler still ran.
 )
 
 // inner are h in the words of the engine.

@@ -32,7 +32,8 @@ func first[T any](function string, config []T) (c T) {
 	return c
 }
 
-// Manager runs the sessions of one cookie: it is what a Config becomes. It is safe for concurrent use.
+// Manager runs the sessions of one cookie: it is what a Config becomes. It is safe for concurrent use. The zero Manager is not
+// usable; call [NewManager].
 type Manager struct{ engine *engine.Manager }
 
 // NewManager checks config and returns its Manager. The error holds every mistake at once, see [Config.Validate].
