@@ -10,8 +10,8 @@ import (
 	"github.com/fibersess/sess/internal/users"
 )
 
-// abilities returns what s can do, in the words of the rooms below. The stores of this package step aside: what stands behind
-// them speaks so by itself.
+// abilities returns what s can do, in the words of the rooms below. For a store of this package it returns the store of the room
+// below, which takes their ids and records as they are.
 func abilities(s Store) engine.Store {
 	switch s := s.(type) {
 	case *MemoryStore:
@@ -59,7 +59,7 @@ func capability[T any](s Store) (t T, ok bool) {
 	return t, false
 }
 
-// What follows takes a given store for one of the engine: ids and records change their names, and nothing else.
+// The types below make an engine's store of an application's: they convert ids and records, and do nothing else.
 
 type givenKeeper struct{ Store }
 

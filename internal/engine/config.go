@@ -54,7 +54,8 @@ const (
 // minIDBytes is how long the text of a generated id must be.
 const minIDBytes = 16
 
-// Request is the root's Request. It has no name of its own, so that the one is passed for the other without a look at the type.
+// Request is the root's Request. It is an alias of an interface without a name: a Request of the root is passed on as it is,
+// which a conversion between two named interfaces is not.
 type Request = interface {
 	Context() context.Context
 	Secure() bool

@@ -168,10 +168,10 @@ func (r *request) ttl() (ttl time.Duration) {
 	return ttl
 }
 
-// over reports whether a save as v says, at the time at, would be of a session that its own terms have ended.
+// over reports whether the session, if it is saved at the time at as v says, has ended by its own terms.
 func (r *request) over(v draft.Verdict, at time.Time, ttl time.Duration) bool {
 	if ttl >= 0 && r.m.config.Lifetime == 0 && !r.ownCookie && !r.draft.Base().HasCookie() {
-		return false // No term is left that could.
+		return false // Only these could have ended it.
 	}
 	begin := record.Header{Created: at.UnixMilli()}
 	if v != draft.LogIn {
