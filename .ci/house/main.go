@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"internal/journal":   {},
 	"internal/jsontext":  {},
 	"internal/record":    {"internal/ident", "internal/jsontext"},
-	"internal/draft":     {"internal/ident", "internal/jsontext", "internal/record"},
+	"internal/draft":     {"internal/record"},
 	"internal/driver":    {"internal/ident"},
 	"internal/group":     {"internal/ident", "internal/record"},
 	"internal/guard":     {},
@@ -63,7 +63,7 @@ var allowed = map[string][]string{
 	"examples/counter": {"", "examples/web"},
 	"examples/koa":     {"", "examples/web"},
 	"examples/login":   {"", "csrf", "examples/web"},
-	"cmd/sess":         {"", "internal/ident", "internal/record"},
+	"cmd/sess":         {""},
 }
 
 // redisFiles are the files, and folders with a slash behind, that may import the Redis client: a program that keeps its

@@ -13,32 +13,32 @@ import (
 	"github.com/fibersess/sess/internal/users"
 )
 
-// commit decides what becomes of the session when its handler has returned, and does it.
+// commit saves, ends or prolongs the session when its handler has returned.
 func (r *request) commit() error {
-	r.concluded = true
+	r.commitBegun = true
 	if !r.guard.Touched() {
 		return nil
 	}
 	r.guard.Lock()
 	defer r.guard.Unlock()
 	defer func() { r.committed = true }()
-	if r.orphaned() {
+	if r.wasReset() {
 		return nil
 	}
-	if r.base == nil && r.in != nil && !r.m.shelf.local && r.dirty() {
-		r.base = r.in.Context()
+	if r.appContext == nil && r.in != nil && !r.m.shelf.local && r.dirty() {
+		r.appContext = r.in.Context()
 	}
 	err := r.conclude(true)
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, record.ErrEnded) && !r.void(), errors.Is(err, ErrReleased): // Told to the Dropped hook. The response stays as it is.
+	case errors.Is(err, record.ErrEnded) && !r.void(), errors.Is(err, ErrReleased): // The Dropped hook was called. It is no error of the response.
 		return nil
 	}
 	return err
 }
 
-// commitBehind is commit behind a handler that failed: the session is saved all the same, for counters of failed logins
+// commitBehind is commit after a handler that failed: the session is saved all the same, for counters of failed logins
 // and the like. The client gets the handler's error, so the save's own goes to the hook and the log.
 func (r *request) commitBehind() {
 	err := r.commit()
@@ -48,15 +48,15 @@ func (r *request) commitBehind() {
 	}
 }
 
-// errSaveInside would have no end in BeforeSave.
+// errSaveInside: a Save in BeforeSave would call BeforeSave without end.
 var errSaveInside = &ownError{errors.New("sess: Save in a function that the session layer calls: it saves when that has returned")}
 
-// save is commit in the middle of a request, or behind it.
+// save is the Save of a handle, before or after the commit.
 func (r *request) save() error {
 	switch {
 	case r.guard.Turn() != 0:
 		return errSaveInside
-	case r.guard.Orphaned():
+	case r.guard.Outlived():
 		return ErrReleased
 	case r.ended && r.fate == draft.Keep:
 		return record.ErrEnded
@@ -70,17 +70,17 @@ func (r *request) save() error {
 			r.err = nil
 		}
 	}
-	r.discarded, r.committed = false, false // What BeforeSave writes is in time.
+	r.discarded, r.committed = false, false // What BeforeSave writes counts as before the commit.
 	defer func() { r.discarded, r.committed = discarded, committed }()
-	err := r.concludeLate(committed || r.alone)
-	if err == nil || errors.Is(err, record.ErrEnded) || errors.Is(err, ErrReleased) { // Saved, or told to be lost.
+	err := r.concludeLate(committed || r.detached)
+	if err == nil || errors.Is(err, record.ErrEnded) || errors.Is(err, ErrReleased) { // Saved, or the Dropped hook was called.
 		r.unsaved = false
 	}
 	return err
 }
 
-// concludeLate is conclude, where late says that the response was decided before: what cannot send a cookie does not move
-// the session's end either.
+// concludeLate is conclude. late says that the response was decided before: no cookie can be sent, so the session's end
+// stays where it is.
 func (r *request) concludeLate(late bool) error {
 	r.late = late
 	defer func() { r.late = false }()
@@ -88,7 +88,7 @@ func (r *request) concludeLate(late bool) error {
 }
 
 // orphaned reports whether the request was reset under its handler: then nothing of it may be touched.
-func (r *request) orphaned() bool {
+func (r *request) wasReset() bool {
 	orphaned := r.guard.Taken()
 	if orphaned && r.dirty() {
 		r.drop(Event{ID: r.id, Reason: ReasonOrphaned})
@@ -96,11 +96,11 @@ func (r *request) orphaned() bool {
 	return orphaned
 }
 
-// conclude carries out verdicts until nothing is left to decide. BeforeSave is asked once, and what it changes is decided
-// about anew. The error is ErrEnded if the session had ended, ErrReleased if the request was reset meanwhile.
+// conclude asks for a verdict and carries it out, until one is final. BeforeSave runs once at most, and the verdict is asked
+// for again behind it. The error is ErrEnded if the session had ended, ErrReleased if the request was reset meanwhile.
 func (r *request) conclude(last bool) error {
 	hook := r.m.config.BeforeSave
-	if r.last, r.until = last, (time.Time{}); r.alone {
+	if r.last, r.until = last, (time.Time{}); r.detached {
 		hook = nil
 	}
 	for {
@@ -125,7 +125,7 @@ func (r *request) facts(last bool) draft.Facts {
 		Discarded: r.discarded,
 		Fate:      r.fate,
 		Faulty:    r.err != nil || r.draft.Fault() != nil,
-		Unknown:   r.failed != nil,
+		Unknown:   r.unknown != nil,
 		Looked:    r.loaded,
 		Loaded:    r.loaded && r.loadErr == nil,
 		Stored:    stored || r.fate == draft.Renew && r.left != nil,
@@ -145,13 +145,13 @@ func (r *request) facts(last bool) draft.Facts {
 	return f
 }
 
-// ownCookieJSON returns the cookie options that the request gave its session as they stand in the record made of on; nil
-// if it gave none.
-func (r *request) ownCookieJSON(on *record.Record) []byte {
+// ownCookieJSON returns the cookie options that the request gave its session, as the record on top of current will have
+// them; nil if it gave none.
+func (r *request) ownCookieJSON(current *record.Record) []byte {
 	if !r.ownCookie {
 		return nil
 	}
-	raw, _ := on.OwnCookie()
+	raw, _ := current.OwnCookie()
 	r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, r.cookie, r.m.config.Cookie)
 	return r.cookieJSON
 }
@@ -162,7 +162,7 @@ func (r *request) beforeSave() (err error) {
 	switch {
 	case err != nil:
 		return &Failure{Op: "save", Err: &ownError{err}}
-	case r.orphaned():
+	case r.wasReset():
 		return ErrReleased
 	}
 	return nil
@@ -180,7 +180,7 @@ func (r *request) carryOut(v draft.Verdict) (again bool, err error) {
 	case draft.Refuse:
 		return false, r.refused()
 	case draft.Repeat:
-		return false, r.failed
+		return false, r.unknown
 	case draft.Drop:
 		return false, r.lost()
 	case draft.Create, draft.Save, draft.Move, draft.LogIn:
@@ -191,7 +191,7 @@ func (r *request) carryOut(v draft.Verdict) (again bool, err error) {
 	return false, nil
 }
 
-// refused returns what a request is failed with whose writes cannot be stored.
+// refused returns the error of a request whose changes cannot be stored.
 func (r *request) refused() error {
 	err := r.err
 	if err == nil {
@@ -212,10 +212,11 @@ func (r *request) lost() error {
 }
 
 // store saves the session under its id. What another request saved meanwhile is kept, and the changes are made to that;
-// where another request ended the session it stays so. again says that the session's own terms end it instead.
+// where another request ended the session nothing is stored. again says that the session is over by its own terms, and is to
+// be ended.
 func (r *request) store(v draft.Verdict) (again bool, err error) {
 	ttl := r.ttl()
-	if r.orphaned() { // TTLFunc took its time.
+	if r.wasReset() { // TTLFunc took its time.
 		return false, ErrReleased
 	}
 	at := time.Now()
@@ -230,7 +231,7 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	}
 	ctx, cancel := r.within()
 	defer cancel()
-	r.failed = errSavePanicked // Until it is known better.
+	r.unknown = errSavePanicked // What stays if the store or a function of the application's panics.
 	switch v {
 	case draft.Move:
 		return false, r.settle("regenerate", r.move(ctx, at, ttl))
@@ -240,8 +241,8 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	return false, r.settle("save", r.put(ctx, at, ttl))
 }
 
-// stands is the id that the stored session stands under: that which Regenerate leaves, or its own.
-func (r *request) stands() *ident.ID {
+// storedID is the id that the session is stored under: the old one behind Regenerate, Login or Destroy, else its own.
+func (r *request) storedID() *ident.ID {
 	if r.fate != draft.Keep {
 		return &r.leaving
 	}
@@ -250,7 +251,7 @@ func (r *request) stands() *ident.ID {
 
 // settle turns the outcome of a save into the request's: what the response owes, a dropped change, or an error.
 func (r *request) settle(op string, err error) error {
-	r.failed = nil
+	r.unknown = nil
 	switch {
 	case err == nil:
 		return nil
@@ -269,8 +270,8 @@ func (r *request) settle(op string, err error) error {
 		return failure
 	}
 	_ = r.storeError(op, r.id, err)
-	if !errors.Is(err, record.ErrConflict) || errors.Is(err, context.DeadlineExceeded) { // The store may have it: a second time it would be counted twice.
-		r.failed = failure
+	if !errors.Is(err, record.ErrConflict) || errors.Is(err, context.DeadlineExceeded) { // The store may have stored it: a repeated Update would count twice.
+		r.unknown = failure
 	}
 	return failure
 }
@@ -283,8 +284,8 @@ func (r *request) settled() {
 	}
 	r.draft.Drop()
 	r.ownCookie, r.forced, r.fate, r.life = false, false, draft.Keep, 0
-	r.leaving, r.left, r.failed = ident.ID{}, nil, nil
-	r.loggedIn()
+	r.leaving, r.left, r.unknown = ident.ID{}, nil, nil
+	r.cancelLogin()
 }
 
 // put stores the session, new or changed.
@@ -319,7 +320,7 @@ type saving struct {
 	isNew bool
 }
 
-// saver is a request as a [group.Builder]: a function in its place would be on the heap, with all that it uses.
+// saver is a request as a [group.Builder]. A closure in its place would cost an allocation.
 type saver request
 
 // Build makes the session's record on top of now.
@@ -329,7 +330,7 @@ func (s *saver) Build(now *record.Record) (*record.Record, time.Duration, error)
 	case now != nil && r.saving.isNew:
 		return nil, 0, errIDTaken
 	case now != nil && !now.Live():
-		return nil, 0, errRenewed
+		return nil, 0, noSession(now)
 	}
 	next, life, err := r.write(&r.id, now, r.headerOn(now), r.saving.at, r.saving.ttl)
 	if err == nil {
@@ -341,59 +342,25 @@ func (s *saver) Build(now *record.Record) (*record.Record, time.Duration, error)
 // errRenewed says that a tombstone stands where the session was.
 var errRenewed = errors.New("sess: renewed")
 
+// noSession says what stands where the session was: a tombstone, or a grave.
+func noSession(now *record.Record) error {
+	if now.Grave() {
+		return record.ErrNotFound
+	}
+	return errRenewed
+}
+
 var errIDTaken = &ownError{errors.New("sess: Config.GenerateID: made the id of a session that exists")}
 
-// write makes the record to store under id on top of on, with what the request has written and the header h.
-func (r *request) write(id *ident.ID, on *record.Record, h record.Header, at time.Time, ttl time.Duration) (*record.Record, time.Duration, error) {
-	life := r.complete(id, on, &h, at, ttl)
-	if h.Cookie = r.ownCookieJSON(on); h.Cookie == nil && r.m.config.Koa {
-		raw, _ := on.OwnCookie()
-		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(on), r.m.config.Cookie)
+// write makes the record to store under id on top of current, from what the request has written and the header h. It returns
+// the TTL too.
+func (r *request) write(id *ident.ID, current *record.Record, h record.Header, at time.Time, ttl time.Duration) (*record.Record, time.Duration, error) {
+	life := r.complete(id, current, &h, at, ttl)
+	if h.Cookie = r.ownCookieJSON(current); h.Cookie == nil && r.m.config.Koa {
+		raw, _ := current.OwnCookie()
+		r.cookieJSON = cookies.AppendJSON(r.cookieJSON[:0], raw, *r.options(current), r.m.config.Cookie)
 		h.Cookie = r.cookieJSON
 	}
-	next, err := r.draft.Next(on, h, r.m.config.MaxRecordBytes)
+	next, err := r.draft.Next(current, h, r.m.config.MaxRecordBytes)
 	return next, life, err
-}
-
-// complete gives the header of a record that is stored under id on top of on its end, and beside Koa the proof of its user.
-// It returns how long the record lives.
-func (r *request) complete(id *ident.ID, on *record.Record, h *record.Header, at time.Time, ttl time.Duration) time.Duration {
-	if h.Created == 0 {
-		h.Created = r.created
-	}
-	span := r.span(at, on, h, ttl)
-	if r.late {
-		span = draft.Rest(at, on)
-	}
-	r.bear(id, h, span.Ends)
-	return max(span.TTL, time.Millisecond) // Another request gave it an end that has passed.
-}
-
-// bear writes into h when the session of id ends, and beside Koa the proof of its user. Koa moves the end by SETEX alone,
-// so there the record does not bear it.
-func (r *request) bear(id *ident.ID, h *record.Header, ends int64) {
-	h.Ends, h.Known = ends, ends
-	if !r.m.config.Koa {
-		return
-	}
-	h.Ends, h.MAC = 0, ""
-	if h.User != "" && r.m.ring != nil {
-		h.MAC = string(r.m.ring.UserMAC(nil, id, h.User, h.Login))
-	}
-}
-
-// headerOn is the header of a record that is stored on top of on: creation, user and login are those of on. Clear makes the
-// session nobody's.
-func (r *request) headerOn(on *record.Record) record.Header {
-	h := r.m.users.HeaderOn(r.stands(), on)
-	if h.Created == 0 {
-		h.Created = r.created
-	}
-	if r.life != 0 {
-		h.Life = r.life.Milliseconds()
-	}
-	if r.draft.Wiped() {
-		h.User, h.Login, h.MAC = "", 0, ""
-	}
-	return h
 }

@@ -133,7 +133,7 @@ func TestAnEqualRecordFromTheQueueIsNoMerge(t *testing.T) {
 	m := newRemoteManager(t, `{"n":1}`, func(*Config) {})
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetCookie("koa.sid", testIDText)
-	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, &id)))
+	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.keyring.Sign(nil, &id)))
 	err := m.Run(&ctx, nil, func() error {
 		Set(m.From(&ctx), "n", 2)
 		keep(t, m, `{"n":1}`) // read again
@@ -151,7 +151,7 @@ func TestATombstoneFromTheQueueStays(t *testing.T) {
 	m := newRemoteManager(t, `{"n":1}`, func(*Config) {})
 	var ctx fasthttp.RequestCtx
 	ctx.Request.Header.SetCookie("koa.sid", testIDText)
-	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.ring.Sign(nil, &id)))
+	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.keyring.Sign(nil, &id)))
 	err := m.Run(&ctx, nil, func() error {
 		Set(m.From(&ctx), "n", 2)
 		keep(t, m, tombstone)

@@ -14,11 +14,18 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Handle is the root's Session, which says what its methods promise: each of them takes the lock of the request that the
-// handle is on, if that has not ended, and returns with nothing locked.
+// Handle is the root's Session, which says what its methods promise. Each of them locks the request, and unlocks it before it
+// returns. They enter it by one of six methods, which all return nil where the request is over:
+//
+//	enter         locked
+//	look          locked, and loaded; nil too where the load fails
+//	enterAnyway   as enter; a dead handle is told to the Dropped hook
+//	enterToWrite  as enterAnyway; nil too, and told, where the session has ended
+//	mustEnter     as enterToWrite, with the error
+//	withRecord    calls a function, locked and loaded, if there is a stored record
 type Handle struct {
 	t    *ticket
-	turn guard.Turn // of the function of the application's that was given this handle; 0: none
+	turn guard.Turn // of the callback that got this handle; 0: none
 }
 
 // Inert reports whether h is on no request at all.
@@ -40,7 +47,7 @@ func Set[T any](h Handle, key string, value T) {
 		return
 	}
 	defer r.guard.Unlock()
-	r.wrote()
+	r.noteWrite()
 	draft.Set(&r.draft, key, value)
 }
 
@@ -51,7 +58,7 @@ func Update[T any](h Handle, key string, f func(old T, ok bool) T) {
 		return
 	}
 	defer r.guard.Unlock()
-	r.wrote()
+	r.noteWrite()
 	r.draft.Update(key, record.UpdateFunc[T](f))
 }
 
@@ -85,7 +92,7 @@ func (h Handle) Raw(key string) (string, bool) {
 	return r.draft.Get(key)
 }
 
-// Holds reports whether there is a value under key, and why that cannot be told.
+// Holds reports whether there is a value under key, and the error if the session cannot be read.
 func (h Handle) Holds(key string) (ok bool, err error) {
 	r := h.enter()
 	if r == nil {
@@ -114,8 +121,8 @@ func (h Handle) ID() ident.ID {
 	return r.id
 }
 
-// ask calls f with the stored record and the request, unless there is none.
-func ask[T any](h Handle, f func(r *request, base *record.Record) T) (answer T) {
+// withRecord calls f with the stored record and the request, unless there is none.
+func withRecord[T any](h Handle, f func(r *request, base *record.Record) T) (answer T) {
 	r := h.look()
 	if r == nil {
 		return answer
@@ -128,19 +135,19 @@ func ask[T any](h Handle, f func(r *request, base *record.Record) T) (answer T) 
 }
 
 func (h Handle) Exists() bool {
-	return ask(h, func(*request, *record.Record) bool { return true })
+	return withRecord(h, func(*request, *record.Record) bool { return true })
 }
 
 func (h Handle) Created() time.Time {
-	return ask(h, func(r *request, _ *record.Record) time.Time { return instant(r.created) })
+	return withRecord(h, func(r *request, _ *record.Record) time.Time { return instant(r.created) })
 }
 
 func (h Handle) Expires() time.Time {
-	return ask(h, func(_ *request, base *record.Record) time.Time { return base.Expires() })
+	return withRecord(h, func(_ *request, base *record.Record) time.Time { return base.Expires() })
 }
 
 func (h Handle) LoginTime() time.Time {
-	return ask(h, func(r *request, base *record.Record) time.Time {
+	return withRecord(h, func(r *request, base *record.Record) time.Time {
 		if r.fate == draft.Begin || r.user() == "" {
 			return time.Time{}
 		}
@@ -220,7 +227,7 @@ func (h Handle) CheckToken(purpose, token string) bool {
 		return false
 	}
 	defer r.guard.Unlock()
-	return !r.id.IsZero() && r.m.ring != nil && r.m.ring.CheckToken(purpose, &r.id, token)
+	return !r.id.IsZero() && r.m.keyring != nil && r.m.keyring.CheckToken(purpose, &r.id, token)
 }
 
 func (h Handle) Refresh() error {
@@ -232,14 +239,14 @@ func (h Handle) Refresh() error {
 	return wrap("refresh", r.refresh())
 }
 
-// Strict runs next if the session could be read past every cache.
+// Strict runs next if the session could be read past every cache, also where it has ended.
 func (h Handle) Strict(ctx *fasthttp.RequestCtx, next func() error) error {
 	err := h.Refresh()
 	switch {
 	case err == nil, errors.Is(err, record.ErrEnded):
 		return next()
 	case h.Inert():
-		lost()
+		sayNoSession()
 		return err
 	}
 	return h.t.r.m.Fail(ctx, err)
@@ -265,7 +272,7 @@ func (h Handle) Err() error {
 	return nil
 }
 
-// dead reports whether the session has ended under the handle.
+// dead reports whether the session ended while the handle was in use, and nothing has begun a new one.
 func (r *request) dead() bool { return r.ended && r.fate == draft.Keep }
 
 // enter takes the lock, and returns the request; nil if the handle is not alive, and then nothing is locked.

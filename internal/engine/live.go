@@ -113,13 +113,13 @@ var errInsideDo = &ownError{errors.New("sess: Live.Do: Login, Regenerate, Rememb
 func (r *request) bindLive(ctx context.Context, id *ident.ID) *ticket {
 	r.ctx, r.came = &fasthttp.RequestCtx{}, time.Now()
 	var sig []byte
-	if r.m.ring != nil {
-		sig = r.m.ring.Sign(nil, id)
+	if r.m.keyring != nil {
+		sig = r.m.keyring.Sign(nil, id)
 	}
-	r.signed = r.jar.Take(id.Bytes(), sig, r.m.ring)
-	r.alone, r.loaded, r.at = true, !r.signed, r.came
+	r.signed = r.jar.Take(id.Bytes(), sig, r.m.keyring)
+	r.detached, r.loaded, r.at = true, !r.signed, r.came
 	if !r.m.shelf.local {
-		r.base = ctx
+		r.appContext = ctx
 	}
 	r.guard.Begin(true)
 	return r.ticket()

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/draft"
-	"github.com/fibersess/sess/internal/group"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/fibersess/sess/internal/tally"
@@ -32,10 +31,10 @@ func (r *request) presentToken(token []byte) bool {
 		return false
 	}
 	text, sig := token, []byte(nil)
-	if r.m.ring != nil {
+	if r.m.keyring != nil {
 		text, sig = cutToken(token)
 	}
-	ok := r.jar.Take(text, sig, r.m.ring)
+	ok := r.jar.Take(text, sig, r.m.keyring)
 	if !ok {
 		r.reject(Event{Reason: ReasonSignature})
 	}
@@ -54,8 +53,7 @@ func cutToken(token []byte) (id, sig []byte) {
 func (r *request) presented() *ident.ID { return r.jar.ID() }
 
 // begin loads the session that the request presents, unless deferred. It holds the lock meanwhile: a handle outside of the
-// frame waits for what is found, and so does the reset of the request, whose values the store may look at through its
-// context.
+// frame waits for the load, and so does the reset of the request, since the store's context may read the user values.
 func (r *request) begin() error {
 	if !r.signed || r.m.config.Defer {
 		return nil
@@ -65,17 +63,17 @@ func (r *request) begin() error {
 	if err := r.load(); err != nil {
 		return err
 	}
-	if r.guard.Taken() { // Next on a *fiber.Ctx that another request may own already would run that one's handlers.
+	if r.guard.Taken() { // Next must not be called: the *fiber.Ctx may be another request's.
 		return &Failure{Op: "load", Err: ErrReleased}
 	}
 	return nil
 }
 
-// load looks the presented ids up, once. A failing store is the error, here and in every later look. Whatever is not a
-// live session leaves the request with a new one.
+// load looks the presented ids up, once. If the store fails, that error is kept for every later call. If no session is
+// found, the request has a new one.
 func (r *request) load() error { return r.loadFrom(false) }
 
-// loadFrom is load, past a cache if fresh.
+// loadFrom is load; fresh passes over the store's cache.
 func (r *request) loadFrom(fresh bool) error {
 	if r.loaded {
 		return r.loadErr
@@ -101,7 +99,7 @@ var errPanicked = errors.New("sess: the load of the session panicked")
 // errSavePanicked is why nothing is saved behind a save that panicked, in a store or in the function of an Update.
 var errSavePanicked = &Failure{Op: "save", Err: &ownError{errors.New("sess: a save panicked: what the store made of it is not known")}}
 
-// lookUp is load with the lock held, which it lets go of unless the session was loaded; also where the load panics.
+// lookUp is load, called with the lock held. Where it returns false or panics, it has unlocked.
 func (r *request) lookUp() (ok bool) {
 	defer func() {
 		if !ok {
@@ -123,7 +121,7 @@ func (r *request) search(fresh bool) error {
 			found, known = r.m.shelf.peek(r.presented(), r.clock())
 		}
 		if !known {
-			if ctx == nil { // Only now: to make it costs two allocations.
+			if ctx == nil { // Made when the store is asked, and not before: it costs two allocations.
 				ctx, cancel = r.m.deadline(r.parent())
 			}
 			var err error
@@ -141,7 +139,7 @@ func (r *request) search(fresh bool) error {
 	return nil
 }
 
-// clock is the time to read at. The request may be old already, and what a cache promises is about the present.
+// clock is the time to ask a cache about: the present, since the request may be old already.
 func (r *request) clock() time.Time {
 	if r.m.config.Defer || !r.m.shelf.local {
 		return time.Now()
@@ -158,7 +156,7 @@ func (r *request) take(found *record.Record) (done bool) {
 	case draft.Over(found, r.at, r.m.config.Lifetime):
 		r.tell(tally.Expired, r.m.config.Hooks.Expired, Event{ID: *r.presented()})
 		return false
-	case !found.Live():
+	case found.Tombstone():
 		r.renewed = true
 		r.refuse(ReasonRenewed, nil)
 		return true
@@ -169,16 +167,16 @@ func (r *request) take(found *record.Record) (done bool) {
 	r.count(tally.Loaded)
 	r.id, r.created = *r.presented(), found.CreatedMS()
 	r.draft.Rebase(found)
-	if r.arrived == nil {
-		r.arrived = found
+	if r.firstLoaded == nil {
+		r.firstLoaded = found
 	}
-	if r.created == 0 { // Koa drops what it does not know.
+	if r.created == 0 { // Koa does not keep our creation time.
 		r.created = r.at.UnixMilli()
 	}
 	return true
 }
 
-// unread tells what became of a read that brought no record. It returns an error if the store failed.
+// unread handles the error of a read. It returns an error only if the store failed.
 func (r *request) unread(err error) error {
 	switch {
 	case errors.Is(err, record.ErrNotFound):
@@ -194,7 +192,7 @@ func (r *request) unread(err error) error {
 // validate asks Config.Valid about the session that was loaded.
 func (r *request) validate() {
 	valid := r.m.config.Valid
-	if valid == nil || r.alone || r.draft.Base() == nil {
+	if valid == nil || r.detached || r.draft.Base() == nil {
 		return
 	}
 	ok := false
@@ -216,13 +214,13 @@ func (r *request) refresh() error {
 	case r.loadErr != nil:
 		return r.loadErr
 	case base == nil || r.fate != draft.Keep || !r.signed || r.id != *r.presented():
-		return nil // Not the session that was presented: no other request has seen it.
+		return nil // A new id: no other request can have changed its session.
 	}
 	ctx, cancel := r.m.deadline(r.parent())
 	defer cancel()
 	found, err := r.m.shelf.read(ctx, &r.id, true)
 	switch {
-	case errors.Is(err, record.ErrNotFound), err == nil && draft.Over(found, time.Now(), r.m.config.Lifetime):
+	case errors.Is(err, record.ErrNotFound), err == nil && (found.Grave() || draft.Over(found, time.Now(), r.m.config.Lifetime)):
 		return r.die(ReasonGone)
 	case errors.Is(err, record.ErrCorrupt), err == nil && found.Size() > r.m.config.MaxRecordBytes:
 		return r.die(ReasonCorrupt)
@@ -250,77 +248,12 @@ func (r *request) die(reason Reason) error {
 	return record.ErrEnded
 }
 
-// forget makes the session a new one; the record in the store stays, and so do the changes. The cookie that an earlier Save
-// owes is not sent.
+// forget makes the session a new one: it drops the id and the base, keeps the changes, and cancels the cookie of an earlier
+// Save. The record stays in the store.
 func (r *request) forget() {
 	r.id, r.created = ident.ID{}, 0
 	r.draft.Rebase(nil)
 	if r.debt.kind == dueCookie {
 		r.debt = debt{}
 	}
-}
-
-// takeKey removes key from the stored record in one swap of its own, and from what is written here.
-func (r *request) takeKey(key string) (string, bool, error) {
-	switch {
-	case record.IsReserved(key):
-		return "", false, record.ErrReserved
-	case !r.m.shelf.atomic:
-		return "", false, ErrUnsupported
-	case r.ended:
-		return "", false, record.ErrEnded
-	}
-	if err := r.load(); err != nil {
-		return "", false, err
-	}
-	raw, ok := "", false
-	if r.draft.Reads() {
-		var err error
-		raw, ok, err = r.takeStored(key)
-		switch {
-		case errors.Is(err, errRenewed):
-			return "", false, r.die(ReasonRenewed)
-		case errors.Is(err, record.ErrNotFound):
-			return "", false, r.die(ReasonGone)
-		case errors.Is(err, record.ErrCorrupt):
-			return "", false, r.die(ReasonCorrupt)
-		case err != nil:
-			return "", false, r.storeError("take", *r.stands(), err)
-		}
-	}
-	return r.draft.Taken(key, raw, ok)
-}
-
-// takeStored swaps the record for one without key until that succeeds or there is no such key.
-func (r *request) takeStored(key string) (raw string, ok bool, err error) {
-	ctx, cancel := r.phase()
-	defer cancel()
-	var without record.Changes
-	if err := without.Delete(nil, key); err != nil {
-		return "", false, err
-	}
-	id := r.stands()
-	next, _, err := r.m.shelf.amend(ctx, id, r.draft.Base(), group.BuildFunc(func(now *record.Record) (*record.Record, time.Duration, error) {
-		if !now.Live() {
-			return nil, 0, errRenewed
-		}
-		if raw, ok = now.Raw(key); !ok {
-			return now, 0, nil
-		}
-		rest := draft.Rest(time.Now(), now)
-		h := r.m.users.HeaderOn(id, now)
-		if h.Created == 0 {
-			h.Created = r.created
-		}
-		r.bear(id, &h, rest.Ends)
-		next, err := record.Merge(now, &without, h, r.m.config.MaxRecordBytes)
-		return next, rest.TTL, err
-	}))
-	if err == nil {
-		r.draft.Rebase(next)
-		if r.fate == draft.Renew {
-			r.left = next
-		}
-	}
-	return raw, ok, err
 }

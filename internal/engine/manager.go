@@ -1,6 +1,6 @@
-// Package engine is the life of a request: the session that it presents is found and loaded, a handler reads and writes it
-// through a Handle, what the handler has written is decided about and stored, and the response is paid what it is owed. The
-// root names all this for applications; it converts its types to those of this package and back, and does nothing else.
+// Package engine is the life of a request: it finds and loads the session that the request presents, lets a handler read and
+// write the session through a Handle, decides whether to store what the handler has written, stores it, and writes the cookie.
+// The root names all this for applications: it converts its types to those of this package and back.
 package engine
 
 import (
@@ -34,14 +34,14 @@ type Manager struct {
 	polling sync.Mutex
 	poller  *live.Poller // of a store that is no Watcher; nil: not needed yet
 
-	ring    *sign.Keyring // nil: unsigned
+	keyring *sign.Keyring // nil: cookies have no signature
 	ids     ident.Source
 	cookies *cookies.Writer
 	field   string // the request header that carries the session
-	carrier string // what carries it: a cookie's name, or a header's behind a colon
+	carrier string // what carries it: the cookie's name, or a colon and the header's name in lower case
 
 	requests sync.Pool // *request
-	outside  *ticket   // of every request that the middleware has nothing to do with
+	outside  *ticket   // shared by all requests that the middleware skips
 	journal  *journal.Journal
 	tally    tally.Tally
 }
@@ -52,7 +52,7 @@ func New(c Config) *Manager {
 	m.shelf.init(c.Store, c.StoreTimeout, c.Hooks.Store)
 	if !c.Cookie.DangerouslyUnsigned {
 		sign.WarnOfKeys(c.Logger, "Config.Keys", c.Keys)
-		m.ring = sign.NewKeyring(c.Keys, c.Cookie.Name, c.Koa)
+		m.keyring = sign.NewKeyring(c.Keys, c.Cookie.Name, c.Koa)
 	}
 	m.users = users.Protocol{
 		Records: ledger{&m.shelf}, Index: m.shelf.index(), Timeout: c.StoreTimeout, Step: cmp.Or(c.TTL, DefaultTTL),
@@ -66,7 +66,7 @@ func New(c Config) *Manager {
 		}
 		m.shelf.revoked = m.users.Revoked
 	}
-	m.cookies = cookies.NewWriter(&m.config.Cookie, m.ring)
+	m.cookies = cookies.NewWriter(&m.config.Cookie, m.keyring)
 	m.field, m.carrier = "Cookie", c.Cookie.Name
 	if c.Transport != nil {
 		m.field = c.Transport.Field()
@@ -79,7 +79,7 @@ func New(c Config) *Manager {
 // Name returns what carries the sessions of m: the name of the cookie, or that of the header in lower case.
 func (m *Manager) Name() string { return strings.TrimPrefix(m.carrier, ":") }
 
-// Run is the whole of a request. The error is next's, or what the ErrorHandler made of a *Failure.
+// Run is the whole of a request. It returns the error of next; where the session layer fails, what the ErrorHandler returns.
 func (m *Manager) Run(ctx *fasthttp.RequestCtx, in Request, next func() error) error {
 	r := m.enter(ctx, in)
 	if r == nil {
@@ -99,7 +99,7 @@ func (m *Manager) Run(ctx *fasthttp.RequestCtx, in Request, next func() error) e
 	return r.fail(r.commit())
 }
 
-// adopt asks for the session that another library has for this request, and makes it ours.
+// adopt calls Config.Adopt, and writes what that returns into a new session.
 func (r *request) adopt() {
 	if !r.vacant() {
 		return
@@ -117,7 +117,7 @@ func (r *request) adopt() {
 	}
 }
 
-// vacant reports whether it is known that the request presents no session. A tombstone is one.
+// vacant reports whether the load found neither a session nor a tombstone.
 func (r *request) vacant() bool {
 	r.guard.Lock()
 	defer r.guard.Unlock()
@@ -129,7 +129,7 @@ func (r *request) vacant() bool {
 func From(ctx *fasthttp.RequestCtx) Handle {
 	innermost, ok := ctx.UserValue(frameKey{}).(*ticket)
 	if !ok {
-		missing()
+		sayNoMiddleware()
 	}
 	for t := innermost; t != nil; t = t.outer {
 		if t.framed() {
@@ -148,13 +148,15 @@ func (m *Manager) From(ctx *fasthttp.RequestCtx) Handle {
 	return t.handle()
 }
 
-// missing says once per process that a handler asked for a session where no middleware runs, lost that a write was dropped
-// or a request refused where there is no session: nothing else would tell.
+// What the log says once per process, since no return value says it.
 var (
-	missing = sync.OnceFunc(func() {
+	// sayNoMiddleware: a handler asked for a session where no middleware runs.
+	sayNoMiddleware = sync.OnceFunc(func() {
 		slog.Error("sess: From found no session middleware in this request; register it before the handler: app.Use(sess.New())")
 	})
-	lost = sync.OnceFunc(func() {
+
+	// sayNoSession: a write was dropped, or a request refused, where there is no session.
+	sayNoSession = sync.OnceFunc(func() {
 		slog.Error("sess: a write was dropped or a guarded request refused, for want of a session; register sess before the route, with a Cookie.Path above it and no Config.Next that passes it over")
 	})
 )
@@ -183,7 +185,7 @@ func (m *Manager) enter(ctx *fasthttp.RequestCtx, in Request) *request {
 		}
 		running = true
 	}
-	if outer != nil && outer.r != nil && !running { // A RequestCtx used again without a reset: what it holds belongs to the past.
+	if outer != nil && outer.r != nil && !running { // The RequestCtx is used again without a reset: its tickets are of an earlier request.
 		_ = outer.Close()
 		outer = nil
 	}
@@ -192,14 +194,14 @@ func (m *Manager) enter(ctx *fasthttp.RequestCtx, in Request) *request {
 	return r
 }
 
-// pass notes that the middleware was here and has nothing to do: From finds the inert session, and says nothing.
+// pass notes that the middleware skips ctx: From then returns an inert Handle, and logs nothing.
 func (m *Manager) pass(ctx *fasthttp.RequestCtx) {
 	if ctx.UserValue(frameKey{}) == nil {
 		ctx.SetUserValue(frameKey{}, m.outside)
 	}
 }
 
-// Fail hands an error to the ErrorHandler, or on.
+// Fail calls the ErrorHandler; without one it returns err.
 func (m *Manager) Fail(ctx *fasthttp.RequestCtx, err error) error {
 	if m.config.ErrorHandler != nil {
 		return m.config.ErrorHandler(ctx, err)
@@ -217,13 +219,13 @@ func (m *Manager) deadline(parent context.Context) (context.Context, context.Can
 
 func noCancel() {}
 
-// drop tells that a change was not stored.
+// drop counts a change that was not stored, and calls the hook.
 func (m *Manager) drop(stripe uint32, e Event) {
 	m.tally.Add(stripe, tally.Dropped)
 	emit(m.config.Hooks.Dropped, e)
 }
 
-// storeError tells of a failing store and returns what the caller is failed with.
+// storeError counts and logs a failure of the store, calls the hook, and returns the error for the caller.
 func (m *Manager) storeError(stripe uint32, op string, id ident.ID, err error) error {
 	count := tally.Failed
 	if errors.Is(err, record.ErrConflict) {
@@ -241,7 +243,7 @@ func (m *Manager) Stats() tally.Stats { return m.tally.Stats(m.lives.Len()) }
 // SetKeys replaces the keys while requests are served.
 func (m *Manager) SetKeys(keys []sign.Key) error {
 	switch {
-	case m.ring == nil:
+	case m.keyring == nil:
 		return errors.New("sess: SetKeys: Config.Cookie.DangerouslyUnsigned is set; want signed cookies")
 	case len(keys) == 0:
 		return errors.New("sess: SetKeys: no keys; want one or more")
@@ -250,23 +252,23 @@ func (m *Manager) SetKeys(keys []sign.Key) error {
 		return errors.Join(errs...)
 	}
 	sign.WarnOfKeys(m.config.Logger, "SetKeys", keys)
-	m.ring.SetKeys(keys)
+	m.keyring.SetKeys(keys)
 	return nil
 }
 
 // Verified returns how many requests have presented an id that the key of this index has signed.
 func (m *Manager) Verified(key int) uint64 {
-	if m.ring == nil {
+	if m.keyring == nil {
 		return 0
 	}
-	return m.ring.Verified(key)
+	return m.keyring.Verified(key)
 }
 
 // token is what a Transport carries: the id, and its signature behind a dot.
 func (m *Manager) token(id *ident.ID) string {
 	b := id.AppendTo(make([]byte, 0, 2*ident.MaxIDLen))
-	if m.ring != nil {
-		b = m.ring.Sign(append(b, '.'), id)
+	if m.keyring != nil {
+		b = m.keyring.Sign(append(b, '.'), id)
 	}
 	return string(b)
 }

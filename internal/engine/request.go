@@ -19,13 +19,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// request is one request of one session. It is pooled: its guard says who has it, and all but the guard's own fields is
-// read and written under the guard's lock.
+// request is what the engine keeps about one HTTP request and its session. It is pooled: its guard says who has it, and all
+// but the guard's own fields is read and written under the guard's lock.
 type request struct {
 	guard   guard.Guard
 	m       *Manager
 	stripe  uint32
-	tickets []ticket          // not given out yet
+	tickets []ticket          // made in advance
 	jar     cookies.Presented // what the request presents
 	draft   draft.Draft       // its base is the record as last seen in the store
 
@@ -35,54 +35,54 @@ type request struct {
 	work
 }
 
-// arrival is the part of a request that each one fills, and the next one finds empty.
+// arrival is the part of a request that every HTTP request sets. It is cleared before the request is used again.
 type arrival struct {
-	ctx       *fasthttp.RequestCtx
-	in        Request   // nil: plain fasthttp
-	outer     *ticket   // of another manager's session, around this one
-	came      time.Time // when the middleware got the request, where ctx does not say
-	loaded    bool      // the presented ids were looked up, or there are none
-	concluded bool      // the frame began to commit. The frame's own
-	committed bool      // the response is decided: what is written from now on needs Save
+	ctx         *fasthttp.RequestCtx
+	in          Request   // nil: plain fasthttp
+	outer       *ticket   // of another manager's session, around this one
+	came        time.Time // when the middleware got the request, where ctx does not say
+	loaded      bool      // the presented ids were looked up, or there are none
+	commitBegun bool      // the frame's commit has begun; a Save does not set it. Only the frame's goroutine uses it
+	committed   bool      // the response is decided: what is written from now on needs Save
 }
 
 // work is the part that only a request with a session fills: most have none, and do not pay for its reset.
 type work struct {
-	base context.Context // parent of the store's deadlines; nil: Background
-	at   time.Time
+	appContext context.Context // parent of the store's deadlines; nil: Background
+	at         time.Time
 
-	alone   bool // a Live's: there is no client, so no cookie can be sent
-	signed  bool // the jar has an id with a good signature, not yet looked up unless loaded
-	loadErr error
+	detached bool // a Live's: there is no client, so no cookie can be sent
+	signed   bool // the jar has an id that is accepted. Not yet looked up unless loaded
+	loadErr  error
 
-	id      ident.ID // the session's own; zero until needed if the session is new
-	arrived *record.Record
-	created int64 // Unix milliseconds
-	fate    draft.Fate
-	leaving ident.ID       // what Regenerate, Login or Destroy leaves behind
-	left    *record.Record // its record
+	id          ident.ID // the session's own; zero until needed if the session is new
+	firstLoaded *record.Record
+	created     int64 // Unix milliseconds
+	fate        draft.Fate
+	leaving     ident.ID       // what Regenerate, Login or Destroy leaves behind
+	left        *record.Record // its record
 
 	destroyed bool  // Destroy was carried out
-	last      bool  // the frame's commit runs, and no early Save
-	late      bool  // the save that runs now comes behind the decided response
+	last      bool  // the commit that runs now is the frame's, and no Save
+	late      bool  // the response was decided before the save that runs now: no cookie can be sent
 	renewed   bool  // a presented id met a tombstone: nothing is saved unless asked for
-	ended     bool  // the session ended, or another request renewed it, while this one had it: the handle is dead
+	ended     bool  // the session ended, or another request renewed it, while this one had it; see dead
 	forced    bool  // ForceSave
 	tokens    bool  // the response may hold a token: it is not to be stored by caches
 	discarded bool  // Discard
 	unsaved   bool  // written since committed
 	err       error // why the session cannot be saved, beside the draft's faults
-	failed    error // of a save: what the store made of it is not known, so it must not be made again
+	unknown   error // of a save: what the store made of it is not known, so it must not be made again
 
-	authn *authn        // what has to do with a login; nil: nothing
+	authn *authn        // the login that is to be carried out, and what came before it; nil: none
 	life  time.Duration // that Remember has asked for; 0: it was not called
 
 	cookie    cookies.Cookie // the session's own options, if ownCookie: written, not yet stored
 	ownCookie bool
-	stored    cookies.Cookie // room for those that a record has
+	stored    cookies.Cookie // room for options parsed from a record
 
 	saving saving
-	until  time.Time // the end of the commit, or of another phase that writes
+	until  time.Time // the deadline of the phase that writes; zero: its first call at the store sets it
 	debt   debt
 }
 
@@ -106,7 +106,7 @@ func (t *ticket) LogValue() slog.Value { return slog.StringValue("sess.request")
 // framed reports whether the middleware's frame of t's request runs.
 func (t *ticket) framed() bool { return t.r != nil && t.r.guard.Framed(t.gen) }
 
-// handle returns a handle on t's request. A function of the application's that runs inside gets one that is let through.
+// handle returns a handle on t's request. While a function of the application's runs, the handle may enter as that function may.
 func (t *ticket) handle() Handle {
 	if t == nil || t.r == nil {
 		return Handle{}
@@ -114,8 +114,8 @@ func (t *ticket) handle() Handle {
 	return Handle{t: t, turn: t.r.guard.Turn()}
 }
 
-// Close is called by fasthttp when the request is reset. Where the frame still runs, the request was taken from under its
-// handler, and its commit will touch neither the store nor the response. A second Close does nothing.
+// Close is called by fasthttp when the request is reset. Where the frame still runs, fasthttp reset the request before the
+// handler returned: the commit will touch neither the store nor the response. A second Close does nothing.
 func (t *ticket) Close() error {
 	for ; t != nil && t.r != nil; t = t.outer {
 		switch r := t.r; r.guard.Close(t.gen) {
@@ -148,7 +148,7 @@ func (r *request) bind(ctx *fasthttp.RequestCtx, in Request, outer *ticket) *tic
 		r.signed = true
 		r.at = r.began()
 		if in != nil && !r.m.shelf.local {
-			r.base = in.Context()
+			r.appContext = in.Context()
 		}
 	}
 	r.guard.Begin(signed)
@@ -166,7 +166,7 @@ func (r *request) ticket() *ticket {
 	return t
 }
 
-// began is when the request came in, by fasthttp's word. Logins go by it, so it is never later.
+// began is when the request came in, as fasthttp says. It may be too early and never too late: logins are compared with it.
 func (r *request) began() time.Time {
 	if t := r.ctx.Time(); !t.IsZero() {
 		return t
@@ -176,20 +176,20 @@ func (r *request) began() time.Time {
 
 // parent is what the deadlines of a load derive from.
 func (r *request) parent() context.Context {
-	if r.base == nil {
+	if r.appContext == nil {
 		return context.Background()
 	}
-	return r.base
+	return r.appContext
 }
 
-// phase begins a phase at the store that writes, and is its deadline. The end of the request's own context, which a timeout
-// may have brought about, does not stop it.
+// phase returns the context of a new phase that writes. It has the phase's deadline, and does not end with the request's own
+// context, which a timeout may have ended.
 func (r *request) phase() (context.Context, context.CancelFunc) {
 	r.until = time.Time{}
 	return r.within()
 }
 
-// within is what is left of the phase, or of the commit, that has begun: its time runs from the first call at the store.
+// within returns the context of the phase that has begun. The time of a phase runs from its first call at the store.
 func (r *request) within() (context.Context, context.CancelFunc) {
 	if r.m.shelf.local { // To have a deadline costs an allocation.
 		return context.Background(), noCancel
@@ -197,7 +197,7 @@ func (r *request) within() (context.Context, context.CancelFunc) {
 	return context.WithDeadline(context.WithoutCancel(r.parent()), r.end())
 }
 
-// end is when that ends.
+// end returns the deadline of the phase that has begun.
 func (r *request) end() time.Time {
 	if r.until.IsZero() {
 		r.until = time.Now().Add(r.m.config.StoreTimeout)
@@ -232,34 +232,34 @@ func (r *request) newID() error {
 	return nil
 }
 
-// token makes a token of the session for purpose. A new session is to be stored, or the token would be of no session.
+// token makes a token of the session for purpose. A new session must be stored, since the token names its id.
 func (r *request) token(purpose string) string {
 	err := r.newID()
 	var room [sign.TokenLen]byte
 	token := room[:0]
 	if err == nil {
-		token, err = r.m.ring.Token(token, purpose, &r.id)
+		token, err = r.m.keyring.Token(token, purpose, &r.id)
 	}
 	if err != nil {
 		r.err = cmp.Or(r.err, error(&ownError{err}))
 		return ""
 	}
 	if r.draft.Base() == nil {
-		r.wrote()
+		r.noteWrite()
 		r.forced = true
 	}
 	r.tokens = true
 	return string(token)
 }
 
-// dirty reports whether anything was asked of the session but reading.
+// dirty reports whether the request has unsaved changes or orders.
 func (r *request) dirty() bool {
 	return r.draft.Dirty() || r.ownCookie || r.life != 0 || r.forced || r.fate != draft.Keep
 }
 
-// wrote notes a write. One that comes after the response was decided is not lost in silence: Err says so at once, and the
+// noteWrite notes a write. One that comes after the response was decided is not lost in silence: Err says so at once, and the
 // Dropped hook when the request ends, unless Save is called.
-func (r *request) wrote() {
+func (r *request) noteWrite() {
 	if r.committed {
 		r.unsaved = true
 		if r.err == nil {
@@ -277,17 +277,17 @@ func (r *request) fail(err error) error {
 	return r.m.Fail(r.ctx, err)
 }
 
-// leave ends the middleware's frame: it pays what the response is owed and lets go of the request.
+// leave ends the middleware's frame: it writes the cookie that the response owes the client, and lets go of the request.
 func (r *request) leave() {
 	end := r.guard.Leave()
 	if end == guard.Gone {
 		return
 	}
-	if r.concluded && !r.committed && r.dirty() { // By a goroutine, while the frame found nothing to commit.
+	if r.commitBegun && !r.committed && r.dirty() { // A goroutine wrote when the frame had committed nothing.
 		r.committed = true
-		r.wrote()
+		r.noteWrite()
 	}
-	if end == guard.Last { // Another request may own ctx.
+	if end == guard.Last { // fasthttp may have given ctx to another request.
 		r.release()
 		return
 	}
@@ -322,13 +322,13 @@ func (r *request) release() {
 
 func (r *request) count(c int) { r.m.tally.Add(r.stripe, c) }
 
-// tell counts what happened and tells the hook.
+// tell counts what happened, and calls the hook.
 func (r *request) tell(c int, hook func(Event), e Event) {
 	r.count(c)
 	emit(hook, e)
 }
 
-// reject tells that what was presented gave no session.
+// reject counts what was presented and gave no session, and calls the hook.
 func (r *request) reject(e Event) {
 	switch e.Reason {
 	case ReasonSignature:

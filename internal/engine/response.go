@@ -1,19 +1,17 @@
 package engine
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/fibersess/sess/internal/cookies"
-	"github.com/fibersess/sess/internal/draft"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/valyala/fasthttp"
 )
 
-// debt is what the response owes the client. It is noted when it arises, and paid when the frame ends.
+// debt is the cookie that the response owes the client. It is noted when it arises, and paid when the frame ends.
 type debt struct {
 	kind   due
 	id     ident.ID       // whose cookie is to be sent
@@ -36,7 +34,7 @@ func (r *request) owe(ends int64, check bool) {
 	r.debt = debt{kind: dueCookie, id: r.id, record: r.draft.Base(), ends: ends, check: check}
 }
 
-// pay writes into the response what it is owed. It runs on the frame's goroutine, when the handler has returned.
+// pay writes the cookie that the response owes into it. It runs on the frame's goroutine, when the handler has returned.
 func (r *request) pay() {
 	h := ResponseHeader(r.ctx)
 	if r.guard.Used() {
@@ -55,7 +53,7 @@ func (r *request) pay() {
 	}
 }
 
-// ResponseHeader is that of the response which fasthttp will send: behind RequestCtx.TimeoutError it is another one, and
+// ResponseHeader is that of the response which fasthttp will send: after RequestCtx.TimeoutError that is another one, and
 // the handler may still write to the first.
 func ResponseHeader(ctx *fasthttp.RequestCtx) *fasthttp.ResponseHeader {
 	if t := ctx.LastTimeoutErrorResponse(); t != nil {
@@ -72,8 +70,8 @@ func (r *request) payExpiry(h *fasthttp.ResponseHeader, was *cookies.Cookie) {
 	r.m.cookies.Expire(h, was, r.overTLS())
 }
 
-// payCookie sends the cookie of the session that d is about, as it was stored: what was written to it since has no part in
-// this.
+// payCookie sends the cookie of the session that d is about. It goes by the options that were stored, not by what was written
+// later.
 func (r *request) payCookie(h *fasthttp.ResponseHeader, d *debt) {
 	c := r.m.options(d.record, &r.stored)
 	left := time.Duration(0) // A browser session: the browser decides.
@@ -85,17 +83,18 @@ func (r *request) payCookie(h *fasthttp.ResponseHeader, d *debt) {
 		return
 	}
 	r.m.cookies.Write(h, c, &d.id, r.m.cookies.Signature(&r.jar, &d.id), r.overTLS(), left)
-	if r.arrived == nil || !r.arrived.HasCookie() && !d.record.HasCookie() {
+	if r.firstLoaded == nil || !r.firstLoaded.HasCookie() && !d.record.HasCookie() {
 		return
 	}
 	// The browser would go on sending the cookie that it has beside one of another path, and first if its path is longer.
-	if old := r.m.options(r.arrived, &r.cookie); !old.SameCookie(c) {
+	var room cookies.Cookie
+	if old := r.m.options(r.firstLoaded, &room); !old.SameCookie(c) {
 		r.m.cookies.ExpireBeside(h, old, r.overTLS())
 	}
 }
 
-// holds reports whether the session that d is about still stands. If the store cannot tell it does not: the client has the
-// cookie, and to send it again would be worth less than to put a retired id over a newer login.
+// holds reports whether the session that d is about still stands. If the store fails it reports false: the client has the
+// cookie already, and a retired id must not replace that of a newer login.
 func (r *request) holds(d *debt) bool {
 	if found, ok := r.m.shelf.peek(&d.id, time.Now()); ok {
 		return found.Live()
@@ -106,23 +105,23 @@ func (r *request) holds(d *debt) bool {
 	return err == nil && found.Live()
 }
 
-// overTLS is what SecureAuto goes by: TLS, or the framework's word for it.
+// overTLS reports whether the request came over TLS, to this process or by Request.Secure. SecureAuto goes by it.
 func (r *request) overTLS() bool {
 	return r.ctx.IsTLS() || r.in != nil && r.in.Secure()
 }
 
-// options returns the cookie options of the session as on keeps it, with what this request gave it. They are only to be
+// options returns the cookie options of the session that current keeps, with what this request gave it. They are only to be
 // read, as most often they are the Config's.
-func (r *request) options(on *record.Record) *cookies.Cookie {
+func (r *request) options(current *record.Record) *cookies.Cookie {
 	if r.ownCookie {
 		return &r.cookie
 	}
-	return r.m.options(on, &r.stored)
+	return r.m.options(current, &r.stored)
 }
 
-// options returns the cookie options of a session as on keeps it: the Config's, or its own, put into own.
-func (m *Manager) options(on *record.Record, own *cookies.Cookie) *cookies.Cookie {
-	raw, ok := on.OwnCookie()
+// options returns the cookie options that current has, put into own; else the Config's.
+func (m *Manager) options(current *record.Record, own *cookies.Cookie) *cookies.Cookie {
+	raw, ok := current.OwnCookie()
 	if !ok {
 		return &m.config.Cookie
 	}
@@ -132,7 +131,7 @@ func (m *Manager) options(on *record.Record, own *cookies.Cookie) *cookies.Cooki
 
 // setCookie gives the session cookie options of its own.
 func (r *request) setCookie(c cookies.Cookie) error {
-	if r.alone {
+	if r.detached {
 		return errInsideDo
 	}
 	own := &r.m.config.Cookie
@@ -153,39 +152,7 @@ func (r *request) setCookie(c cookies.Cookie) error {
 	if len(errs) > 0 {
 		return &ownError{errors.Join(errs...)}
 	}
-	r.wrote()
+	r.noteWrite()
 	r.cookie, r.ownCookie = full, true
 	return nil
-}
-
-// ttl asks TTLFunc, once for a commit; otherwise it is Config.TTL.
-func (r *request) ttl() (ttl time.Duration) {
-	f := r.m.config.TTLFunc
-	if f == nil {
-		return r.m.config.TTL
-	}
-	r.call(func(s Handle) { ttl = f(s) })
-	return ttl
-}
-
-// over reports whether the session, if it is saved at the time at as v says, has ended by its own terms.
-func (r *request) over(v draft.Verdict, at time.Time, ttl time.Duration) bool {
-	if ttl >= 0 && r.m.config.Lifetime == 0 && !r.ownCookie && !r.draft.Base().HasCookie() {
-		return false // Only these could have ended it.
-	}
-	begin := record.Header{Created: at.UnixMilli()}
-	if v != draft.LogIn {
-		begin = r.headerOn(r.draft.Base())
-	}
-	return r.span(at, r.draft.Base(), &begin, ttl).TTL <= 0
-}
-
-// span resolves when the session ends that is saved on top of on at the time at, with the header h.
-func (r *request) span(at time.Time, on *record.Record, h *record.Header, ttl time.Duration) draft.Span {
-	opts := r.options(on)
-	terms := draft.Terms{
-		Life: time.Duration(h.Life) * time.Millisecond, TTL: ttl, Expires: opts.Expires, MaxAge: opts.MaxAge,
-		Lifetime: r.m.config.Lifetime, Begin: cmp.Or(h.Login, h.Created),
-	}
-	return terms.Span(at)
 }

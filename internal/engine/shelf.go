@@ -132,26 +132,26 @@ func (b *shelf) end(ctx context.Context, id *ident.ID) (_ *record.Record, err er
 	return b.store.Ender.End(ctx, *id)
 }
 
-// The first loss tells that others write the same session: then the commit joins those of this process, and so does at
-// once who finds them queueing.
-func (s *shelf) amend(ctx context.Context, id *ident.ID, seen *record.Record, b group.Builder) (stands *record.Record, met bool, err error) {
-	if s.local || !s.queue.Busy(id) {
-		next, ttl, err := b.Build(seen)
+// amend stores what builder makes of the record of id. It tries one swap. If it loses, or if others wait already, it joins the queue
+// of this process.
+func (b *shelf) amend(ctx context.Context, id *ident.ID, seen *record.Record, builder group.Builder) (stands *record.Record, met bool, err error) {
+	if b.local || !b.queue.Busy(id) {
+		next, ttl, err := builder.Build(seen)
 		if err != nil || next == seen {
 			return seen, false, err
 		}
-		there, err := s.swap(ctx, id, seen, next, ttl)
+		there, err := b.swap(ctx, id, seen, next, ttl)
 		if err != nil || there == next {
 			return there, false, err
 		}
 		seen, met = there, true
 	}
-	if s.local { // Now it may take a while.
+	if b.local { // Now it may take a while.
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), s.timeout)
+		ctx, cancel = context.WithTimeout(context.Background(), b.timeout)
 		defer cancel()
 	}
-	stands, again, err := s.queue.Store(ctx, id, seen, b)
+	stands, again, err := b.queue.Store(ctx, id, seen, builder)
 	if met = met || again; met {
 		err = record.Conflicting(err)
 	}

@@ -106,7 +106,7 @@ func (u User) EndOthers(ctx context.Context, h Handle) (n int, err error) {
 	if r == nil {
 		return 0, released("users")
 	}
-	spare, user := *r.stands(), r.user()
+	spare, user := *r.storedID(), r.user()
 	stored := r.draft.Base() != nil && r.fate != draft.Begin
 	r.guard.Unlock()
 	if !stored || user != u.name {
@@ -190,7 +190,7 @@ func (m *Manager) End(ctx context.Context, id ident.ID) error {
 
 // Name returns what names the session to [User.End], empty if it is new.
 func (h Handle) Name() string {
-	return ask(h, func(r *request, _ *record.Record) string { return NameOf(r.stands()) })
+	return withRecord(h, func(r *request, _ *record.Record) string { return NameOf(r.storedID()) })
 }
 
 // NameOf is 128 bits of a hash of an id, in base64url.

@@ -79,8 +79,8 @@ func (g *Guard) Framed(gen Generation) bool {
 // Taken reports whether the request is over, be it that the frame still runs.
 func (g *Guard) Taken() bool { return g.life.Load()&takenBit != 0 }
 
-// Orphaned reports whether the frame has the state and the request has not: a reset that the frame did not outlast.
-func (g *Guard) Orphaned() bool { return g.life.Load()&(requestBit|frameBit) == frameBit }
+// Outlived reports whether the frame has the state and the request has not: the request was reset under its handler.
+func (g *Guard) Outlived() bool { return g.life.Load()&(requestBit|frameBit) == frameBit }
 
 // Touched reports whether there was anything for a session in this request.
 func (g *Guard) Touched() bool { return g.life.Load()&touchedBit != 0 }

@@ -152,7 +152,7 @@ func replay(t *testing.T, actors int, touched bool, path []event) {
 		if life, turn := g.life.Load(), g.turn.Load(); life != w.life || turn != uint64(w.turn) {
 			t.Errorf("%s\ngot life %b and turn %d, want %b and %d", story(path[:n+1]), life, turn, w.life, w.turn)
 		}
-		bits := [...]bool{g.Taken(), g.Orphaned(), g.Touched(), g.Used(), g.Framed(w.begun)}
+		bits := [...]bool{g.Taken(), g.Outlived(), g.Touched(), g.Used(), g.Framed(w.begun)}
 		is := func(bit uint64) bool { return w.life&bit != 0 }
 		want := [...]bool{is(takenBit), is(frameBit) && !is(requestBit), is(touchedBit), is(usedBit), gen(w.life) == w.begun && is(frameBit)}
 		if bits != want {

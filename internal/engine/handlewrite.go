@@ -10,7 +10,7 @@ import (
 func (h Handle) Delete(key string) {
 	if r := h.enterToWrite(); r != nil {
 		defer r.guard.Unlock()
-		r.wrote()
+		r.noteWrite()
 		r.draft.Delete(key)
 	}
 }
@@ -18,7 +18,7 @@ func (h Handle) Delete(key string) {
 func (h Handle) Clear() {
 	if r := h.enterToWrite(); r != nil {
 		defer r.guard.Unlock()
-		r.wrote()
+		r.noteWrite()
 		r.draft.Clear()
 	}
 }
@@ -26,7 +26,7 @@ func (h Handle) Clear() {
 func (h Handle) ForceSave() {
 	if r := h.enterToWrite(); r != nil {
 		defer r.guard.Unlock()
-		r.wrote()
+		r.noteWrite()
 		r.forced, r.discarded = true, false
 	}
 }
@@ -34,7 +34,7 @@ func (h Handle) ForceSave() {
 func (h Handle) Discard() {
 	if r := h.enter(); r != nil {
 		defer r.guard.Unlock()
-		r.wrote()
+		r.noteWrite()
 		r.discarded, r.forced = true, false
 	}
 }
@@ -42,7 +42,7 @@ func (h Handle) Discard() {
 func (h Handle) Regenerate() {
 	if r := h.enterToWrite(); r != nil && r.lookUp() {
 		defer r.guard.Unlock()
-		r.wrote()
+		r.noteWrite()
 		r.regenerate()
 	}
 }
@@ -59,7 +59,7 @@ func (h Handle) enterAnyway() *request {
 func (h Handle) Destroy() {
 	if r := h.enterAnyway(); r != nil && r.lookUp() {
 		defer r.guard.Unlock()
-		r.wrote()
+		r.noteWrite()
 		r.destroy()
 	}
 }
@@ -67,7 +67,7 @@ func (h Handle) Destroy() {
 func (h Handle) Login(user string) {
 	if r := h.enterAnyway(); r != nil && r.lookUp() {
 		defer r.guard.Unlock()
-		r.wrote()
+		r.noteWrite()
 		r.logIn(user)
 	}
 }
@@ -139,13 +139,13 @@ func (h Handle) mustEnter(op string) (*request, error) {
 // dropped tells of a write through a handle that is not alive.
 func (h Handle) dropped() {
 	if h.t == nil {
-		lost()
+		sayNoSession()
 		return
 	}
-	h.t.r.drop(Event{Reason: ReasonReleased}) // It reads what never changes.
+	h.t.r.drop(Event{Reason: ReasonReleased}) // drop reads the manager and the stripe, which never change: no lock is needed.
 }
 
-// logged is wrap for a call whose error may be the caller's own mistake, and may be read by nobody.
+// logged is wrap, and logs the error too: it may be the caller's mistake, and callers often ignore it.
 func (r *request) logged(op string, err error) error {
 	if err != nil {
 		r.m.journal.Failing("a call was refused", op, err)
