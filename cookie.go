@@ -84,7 +84,7 @@ type Transport interface {
 	// Read returns the request's token, nil if there is none. It may be a view of the request's buffer.
 	Read(ctx *fasthttp.RequestCtx) []byte
 
-	// Write sends token with the response, which behind a timeout is ctx.LastTimeoutErrorResponse. ttl is how long the
+	// Write sends token with the response, which after a timeout is ctx.LastTimeoutErrorResponse. ttl is how long the
 	// session lives if it is left alone.
 	Write(ctx *fasthttp.RequestCtx, token string, ttl time.Duration)
 

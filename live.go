@@ -40,7 +40,7 @@ func (m *Manager) Open(ctx context.Context, id ID) (*Live, error) {
 func (l *Live) Done() <-chan struct{} { return l.inner().Context().Done() }
 
 // Context ends when Done is closed. Its context.Cause says why: ErrEnded, ErrRenewed, ErrExpired; the store's error, if the
-// store could not tell for Config.LiveSilence; ErrClosed behind Manager.Close; context.Canceled behind Close.
+// store could not tell for Config.LiveSilence; ErrClosed after Manager.Close; context.Canceled after Close.
 func (l *Live) Context() context.Context { return l.inner().Context() }
 
 // Close lets go of the session, which goes on. A second call does nothing.

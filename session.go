@@ -12,7 +12,7 @@ import (
 // may use it at once. When the request is over the handle is inert: reads find nothing, writes do nothing, and Err is
 // ErrReleased; it never reaches the session of another request. The zero Session is inert.
 //
-// A request is over when fasthttp resets it: behind a body stream, and behind a hijacked connection such as a WebSocket.
+// A request is over when fasthttp resets it: after a body stream, and after a hijacked connection such as a WebSocket.
 // There a handle lives on and shows the session as the handshake found it. A socket or a stream that must hear of a logout
 // takes a [Live] from [Session.Detach].
 //
@@ -95,7 +95,7 @@ func (s Session) SetCookie(c Cookie) error { return outer(s.handle().SetCookie(c
 
 // Token returns a token that is bound to this session and to purpose, for forms and headers: [Session.CheckToken] knows it
 // again. Nothing is stored for it, and it is another text each time. It ends with the session's id, so a form that was opened
-// before a login or a Regenerate is refused behind it. A new session is stored for the sake of its token. Where cookies are
+// before a login or a Regenerate is refused after it. A new session is stored for the sake of its token. Where cookies are
 // unsigned there is no key to make it with: it is empty, and Err says so.
 func (s Session) Token(purpose string) string { return s.handle().Token(purpose) }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/fibersess/sess/internal/driver"
+	"github.com/fibersess/sess/internal/fiberstorage"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/gofiber/fiber/v2"
 )
@@ -23,7 +23,7 @@ import (
 //     lives, which the session layer sees, and for no more than ten years, which it does not.
 //
 // A StorageStore is safe for concurrent use if the driver is. It does not close the driver.
-type StorageStore struct{ driver *driver.Driver }
+type StorageStore struct{ driver *fiberstorage.Driver }
 
 // NewStorageStore returns a store that keeps each session in storage under prefix and its id. The prefix keeps apart
 // what else is in the same database; "sess:" is a good one, "" keeps the bare id. It panics if storage is nil.
@@ -31,7 +31,7 @@ func NewStorageStore(storage fiber.Storage, prefix string) *StorageStore {
 	if storage == nil {
 		panic("sess: NewStorageStore: storage is nil; want a driver of gofiber/storage, or leave Config.Store unset")
 	}
-	return &StorageStore{driver.New(storage, prefix)}
+	return &StorageStore{fiberstorage.New(storage, prefix)}
 }
 
 // Get returns the record kept under id.

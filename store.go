@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/fibersess/sess/internal/engine"
+	"github.com/fibersess/sess/internal/httpstatus"
 	"github.com/fibersess/sess/internal/record"
-	"github.com/fibersess/sess/internal/status"
 	"github.com/gofiber/fiber/v2"
 )
 
@@ -232,7 +232,7 @@ type Error struct {
 func (e *Error) Error() string { return http.StatusText(e.Status()) }
 
 // As gives errors.As the fiber.Error of the status, that of Fiber v2 and that of Fiber v3.
-func (e *Error) As(target any) bool { return status.As(target, e.Status()) }
+func (e *Error) As(target any) bool { return httpstatus.As(target, e.Status()) }
 
 // Unwrap gives the cause, and the fiber.Error of Fiber v2 that has the status.
 func (e *Error) Unwrap() []error {

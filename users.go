@@ -82,7 +82,7 @@ func (u User) EndOthers(ctx context.Context, s Session) (n int, err error) {
 	return n, outer(err)
 }
 
-// End ends the session of an id, also behind renewals. It is no error if there is none.
+// End ends the session of an id, also where it was renewed. It is no error if there is none.
 func (m *Manager) End(ctx context.Context, id ID) error {
 	return outer(m.engine.End(ctx, ident.ID(id)))
 }

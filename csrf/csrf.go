@@ -20,7 +20,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 
-	"github.com/fibersess/sess/internal/status"
+	"github.com/fibersess/sess/internal/httpstatus"
 )
 
 // Config says which requests pass. Its zero value lets the application's own pages through, and what is no browser.
@@ -53,7 +53,7 @@ type refusal string
 func (r refusal) Error() string { return string(r) }
 
 // As gives Fiber the status, v2 and v3.
-func (r refusal) As(target any) bool { return status.As(target, fiber.StatusForbidden) }
+func (r refusal) As(target any) bool { return httpstatus.As(target, fiber.StatusForbidden) }
 
 // Unwrap is the fiber.Error of Fiber v2 with the status.
 func (r refusal) Unwrap() error { return fiber.ErrForbidden }

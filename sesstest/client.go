@@ -49,7 +49,7 @@ func NewClient(app App) *http.Client {
 		go func() { _ = server.ServeConn(far) }() // It closes far; what fails here the client sees.
 		return near, nil
 	}
-	// Also https goes without TLS: what DialTLSContext returns is taken to be behind the handshake.
+	// Also https goes without TLS: what DialTLSContext returns is taken to have made the handshake.
 	transport := &http.Transport{DialContext: dial, DialTLSContext: dial, DisableKeepAlives: true}
 	return &http.Client{Transport: inProcess{transport}, Jar: resolving{jar}}
 }

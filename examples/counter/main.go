@@ -64,7 +64,7 @@ func regenerate(c *fiber.Ctx) error {
 	return say(c, n)
 }
 
-// say answers a GET with the count; behind a POST follows the page.
+// say answers a GET with the count; a POST is answered with the page.
 func say(c *fiber.Ctx, n int) error {
 	if c.Method() == fiber.MethodPost {
 		return c.Next()

@@ -37,7 +37,7 @@ type Verdict uint8
 
 const (
 	Nothing  Verdict = iota
-	Finish           // end the session, then decide about what was written behind that
+	Finish           // end the session, then decide about what was written after that
 	Refuse           // fail the request: a write failed
 	Repeat           // fail the request again, as the earlier save did
 	Load             // look the presented id up, then decide
@@ -58,7 +58,7 @@ func Decide(f Facts) Verdict {
 	switch {
 	case f.Discarded:
 		return Nothing
-	case f.Fate == End: // Before anything that may fail: a logout is not to be lost to what comes behind it.
+	case f.Fate == End: // Before anything that may fail: a logout is not to be lost to what comes after it.
 		return Finish
 	case f.Faulty:
 		return Refuse

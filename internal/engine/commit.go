@@ -43,7 +43,7 @@ func (r *request) commit() error {
 func (r *request) commitBehind() {
 	err := r.commit()
 	if e, ok := errors.AsType[*Failure](err); ok && !e.ofStore() { // The store's failures have been told.
-		r.m.journal.Failing("a session was not saved", e.Op, e.Err)
+		r.m.log.Failing("a session was not saved", e.Op, e.Err)
 		emit(r.m.config.Hooks.StoreError, Event{Err: e.Err})
 	}
 }
@@ -97,7 +97,7 @@ func (r *request) wasReset() bool {
 }
 
 // conclude asks for a verdict and carries it out, until one is final. BeforeSave runs once at most, and the verdict is asked
-// for again behind it. The error is ErrEnded if the session had ended, ErrReleased if the request was reset meanwhile.
+// for again after it. The error is ErrEnded if the session had ended, ErrReleased if the request was reset meanwhile.
 func (r *request) conclude(last bool) error {
 	hook := r.m.config.BeforeSave
 	if r.last, r.until = last, (time.Time{}); r.detached {
@@ -197,7 +197,7 @@ func (r *request) refused() error {
 	if err == nil {
 		err = r.draft.Fault()
 	}
-	r.m.journal.Failing("a session cannot be saved", "save", err)
+	r.m.log.Failing("a session cannot be saved", "save", err)
 	return &Failure{Op: "save", Err: &ownError{err}}
 }
 
@@ -241,7 +241,7 @@ func (r *request) store(v draft.Verdict) (again bool, err error) {
 	return false, r.settle("save", r.put(ctx, at, ttl))
 }
 
-// storedID is the id that the session is stored under: the old one behind Regenerate, Login or Destroy, else its own.
+// storedID is the id that the session is stored under: the old one after Regenerate, Login or Destroy, else its own.
 func (r *request) storedID() *ident.ID {
 	if r.fate != draft.Keep {
 		return &r.leaving
@@ -266,7 +266,7 @@ func (r *request) settle(op string, err error) error {
 	}
 	failure := &Failure{Op: op, Err: err}
 	if !failure.ofStore() {
-		r.m.journal.Failing("a session cannot be saved", op, err)
+		r.m.log.Failing("a session cannot be saved", op, err)
 		return failure
 	}
 	_ = r.storeError(op, r.id, err)

@@ -148,7 +148,7 @@ func (h Handle) dropped() {
 // logged is wrap, and logs the error too: it may be the caller's mistake, and callers often ignore it.
 func (r *request) logged(op string, err error) error {
 	if err != nil {
-		r.m.journal.Failing("a call was refused", op, err)
+		r.m.log.Failing("a call was refused", op, err)
 	}
 	return wrap(op, err)
 }

@@ -36,7 +36,7 @@ func (r *request) setEnd(id *ident.ID, h *record.Header, ends int64) {
 	}
 }
 
-// headerOn is the header of a record that is stored on top of current: creation, user and login are current's. Behind Clear it
+// headerOn is the header of a record that is stored on top of current: creation, user and login are current's. After Clear it
 // has no user.
 func (r *request) headerOn(current *record.Record) record.Header {
 	h := r.m.users.HeaderOn(r.storedID(), current)

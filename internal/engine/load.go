@@ -96,7 +96,7 @@ func (r *request) loadFrom(fresh bool) error {
 // errPanicked is why a session cannot be used whose load panicked, in a store, a hook or Config.Valid.
 var errPanicked = errors.New("sess: the load of the session panicked")
 
-// errSavePanicked is why nothing is saved behind a save that panicked, in a store or in the function of an Update.
+// errSavePanicked is why nothing is saved after a save that panicked, in a store or in the function of an Update.
 var errSavePanicked = &Failure{Op: "save", Err: &ownError{errors.New("sess: a save panicked: what the store made of it is not known")}}
 
 // lookUp is load, called with the lock held. Where it returns false or panics, it has unlocked.

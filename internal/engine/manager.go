@@ -15,8 +15,8 @@ import (
 
 	"github.com/fibersess/sess/internal/cookies"
 	"github.com/fibersess/sess/internal/ident"
-	"github.com/fibersess/sess/internal/journal"
 	"github.com/fibersess/sess/internal/live"
+	"github.com/fibersess/sess/internal/ratelog"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/fibersess/sess/internal/sign"
 	"github.com/fibersess/sess/internal/tally"
@@ -42,13 +42,13 @@ type Manager struct {
 
 	requests sync.Pool // *request
 	outside  *ticket   // shared by all requests that the middleware skips
-	journal  *journal.Journal
+	log      *ratelog.Log
 	tally    tally.Tally
 }
 
 // New returns the Manager of c, which is valid and complete.
 func New(c Config) *Manager {
-	m := &Manager{config: &c, outside: &ticket{}, journal: journal.New(c.Logger)}
+	m := &Manager{config: &c, outside: &ticket{}, log: ratelog.New(c.Logger)}
 	m.shelf.init(c.Store, c.StoreTimeout, c.Hooks.Store)
 	if !c.Cookie.DangerouslyUnsigned {
 		sign.WarnOfKeys(c.Logger, "Config.Keys", c.Keys)
@@ -179,7 +179,7 @@ func (m *Manager) enter(ctx *fasthttp.RequestCtx, in Request) *request {
 		}
 		if t.r.m.carrier == m.carrier {
 			if t.r.m != m {
-				m.journal.Once("two managers of one cookie name in one request; the inner one does nothing: share one, or give each its Cookie.Name", "name", m.config.Cookie.Name)
+				m.log.Once("two managers of one cookie name in one request; the inner one does nothing: share one, or give each its Cookie.Name", "name", m.config.Cookie.Name)
 			}
 			return nil
 		}
@@ -232,7 +232,7 @@ func (m *Manager) storeError(stripe uint32, op string, id ident.ID, err error) e
 		count = tally.Conflicts
 	}
 	m.tally.Add(stripe, count)
-	m.journal.Failing("the store failed", op, err)
+	m.log.Failing("the store failed", op, err)
 	emit(m.config.Hooks.StoreError, Event{ID: id, Err: err})
 	return &Failure{Op: op, Err: err}
 }

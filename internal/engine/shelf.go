@@ -47,7 +47,7 @@ func (b *shelf) peek(id *ident.ID, at time.Time) (*record.Record, bool) {
 	return b.store.Peeker.Peek(id, at)
 }
 
-// read asks the store for the record of id; if fresh, past a cache. A record that came back behind its end is none.
+// read asks the store for the record of id; if fresh, past a cache. A record that came back after its end is none.
 func (b *shelf) read(ctx context.Context, id *ident.ID, fresh bool) (*record.Record, error) {
 	r, err := b.get(ctx, id, fresh)
 	if err == nil {
@@ -93,7 +93,7 @@ func (b *shelf) destroy(ctx context.Context, id *ident.ID) (err error) {
 }
 
 // swap is [Swapper]'s, which in a store that is none compares nothing. What ends a user's session revokes it, and a record that
-// came back behind its end is none, before the swap and behind it.
+// came back after its end is none, before the swap and after it.
 func (b *shelf) swap(ctx context.Context, id *ident.ID, old, next *record.Record, ttl time.Duration) (*record.Record, error) {
 	now, err := b.exchange(ctx, id, old, next, ttl)
 	if err != nil || b.revoked == nil {

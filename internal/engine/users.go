@@ -174,7 +174,7 @@ func (m *Manager) ended(id ident.ID) {
 	emit(m.config.Hooks.Destroyed, Event{ID: id})
 }
 
-// End ends the session of an id, also behind renewals.
+// End ends the session of an id, also where it was renewed.
 func (m *Manager) End(ctx context.Context, id ident.ID) error {
 	ctx, cancel := context.WithTimeout(ctx, m.config.StoreTimeout)
 	defer cancel()

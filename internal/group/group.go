@@ -12,7 +12,7 @@
 //
 //   - Its function fails, panics or ends its goroutine: it drops out, and the others' record is stored all the same.
 //   - Its context ends before it has built: it withdraws with ErrConflict, and nothing of it is stored.
-//   - Its context ends behind that: it does not know, and gets the error of the context.
+//   - Its context ends after that: it does not know, and gets the error of the context.
 //   - The swap is lost to another process: the group builds again on what that one stored, without those who have gone.
 //   - The outcome of the swap is not known: it is not known to any of the group.
 //

@@ -16,7 +16,7 @@
 //	6  Report         ◀────────────────────── report of a later change ──
 //
 // The connection carries replies and reports in the order in which the server made them. So a report that comes before the
-// reply to the read (3) is of a change that the read has seen, and the flight goes on. A report that comes behind the reply
+// reply to the read (3) is of a change that the read has seen, and the flight goes on. A report that comes after the reply
 // (6) is of a change that the read has not seen: it removes the entry, or, if the flight has not landed yet, poisons the
 // flight. A poisoned flight is not found by Join any more, and its record is not kept; who waited for it before gets the
 // record. The comment of [event] says what else poisons a flight and what removes an entry.

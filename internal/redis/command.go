@@ -113,7 +113,7 @@ func swapped(reply rueidis.RedisResult, err error, next *record.Record, sent tim
 	return there, err
 }
 
-// stood returns what a script says was there, and what it says behind that. The script was sent at the given instant.
+// stood returns what a script says was there, and what it says after that. The script was sent at the given instant.
 func stood(reply rueidis.RedisResult, err error, sent time.Time) (r *record.Record, rest []rueidis.RedisMessage, failed error) {
 	if rueidis.IsRedisNil(err) {
 		return nil, nil, record.ErrNotFound

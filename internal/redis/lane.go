@@ -32,7 +32,7 @@ type watch struct {
 	told       *registration // the first of those who watch; nil: nobody does any more
 	known      content       // what was told
 	lost       bool          // it was told that the store cannot tell
-	again      bool          // the last look was overtaken by a change, and this one comes right behind it
+	again      bool          // the last look was overtaken by a change, and this one comes right after it
 }
 
 // state says what happens to a watch next.

@@ -34,7 +34,7 @@ const (
 // A server reports one change of a key and then forgets that it was read. So a session is looked at again and again: a look
 // reads the record, which makes the server report the next change; what was read is told; and when the server reports a
 // change, or the lease of the connection that was read on ends, the next look is due. What changes before a look is told
-// by that look, and what changes behind it makes the next one due: nothing is missed. A store to which the server reports
+// by that look, and what changes after it makes the next one due: nothing is missed. A store to which the server reports
 // nothing looks at an interval, and tells what is new.
 //
 // Sessions that are due are looked at in turn, up to maxBatch in one round trip, by one goroutine for each lane. That is

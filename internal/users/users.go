@@ -205,7 +205,7 @@ type Destroyed struct {
 	ByLogin bool // at the end stands the tombstone of a login: send no cookie, since that login may have set it
 }
 
-// Destroy ends the session of id, last seen as seen, also behind renewals, but not behind a login.
+// Destroy ends the session of id, last seen as seen, also where it was renewed, but not where a login has taken its place.
 func (p *Protocol) Destroy(ctx context.Context, id ident.ID, seen *record.Record) (d Destroyed, err error) {
 	for {
 		r, err := p.Records.End(ctx, &id, seen)
@@ -237,7 +237,7 @@ func (p *Protocol) life(r *record.Record, ttl time.Duration) time.Duration {
 	return ttl
 }
 
-// EndEntry ends the session of the entry of a user that is chosen, also behind renewals. It returns
+// EndEntry ends the session of the entry of a user that is chosen, also where it was renewed. It returns
 // the id that it has ended, zero if there is none.
 func (p *Protocol) EndEntry(ctx context.Context, user string, chosen func(id *ident.ID) bool) (ended ident.ID, err error) {
 	ctx, cancel := p.patience(ctx)

@@ -1,5 +1,5 @@
-// Package driver calls storage drivers that were written for Fiber, and leaves those behind that hang.
-package driver
+// Package fiberstorage calls storage drivers that were written for Fiber, and leaves those behind that hang.
+package fiberstorage
 
 import (
 	"context"

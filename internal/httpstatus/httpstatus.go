@@ -1,5 +1,5 @@
-// Package status gives errors an HTTP status in the types of frameworks that this module does not import.
-package status
+// Package httpstatus gives errors an HTTP status in the types of frameworks that this module does not import.
+package httpstatus
 
 import (
 	"net/http"

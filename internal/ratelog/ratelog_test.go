@@ -1,4 +1,4 @@
-package journal_test
+package ratelog_test
 
 import (
 	"bytes"
@@ -10,14 +10,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/fibersess/sess/internal/journal"
+	"github.com/fibersess/sess/internal/ratelog"
 )
 
 // TestAKindOfLineIsWrittenOnceASecond: a failing store does not fill the disk as well.
 func TestAKindOfLineIsWrittenOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		j := journal.New(slog.New(slog.NewTextHandler(&out, nil)))
+		j := ratelog.New(slog.New(slog.NewTextHandler(&out, nil)))
 		for range 5 {
 			var all sync.WaitGroup
 			for range 20 {
@@ -42,7 +42,7 @@ func TestAKindOfLineIsWrittenOnceASecond(t *testing.T) {
 
 func TestWhatIsTrueForAsLongAsTheProgramRunsIsSaidOnce(t *testing.T) {
 	var out bytes.Buffer
-	j := journal.New(slog.New(slog.NewTextHandler(&out, nil)))
+	j := ratelog.New(slog.New(slog.NewTextHandler(&out, nil)))
 	for range 3 {
 		j.Once("two managers", "name", "a")
 	}

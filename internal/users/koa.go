@@ -12,14 +12,14 @@ import (
 )
 
 // Revocations make the end of a user's session final beside a writer such as Koa, which stores what it has read without a
-// look at what is there by then: the record of before the end may come back behind it, with its user and a good proof of him.
+// look at what is there by then: the record of before the end may come back after it, with its user and a good proof of him.
 //
 //	sess   reads a        ends the session    revokes it    removes what came back
 //	Koa        reads a                    stores a                                       stores a
 //
 // So the end of a session leaves a revocation under an id of its own, which nobody presents, and what is read or stored
 // under the session's id afterwards is no session if it is a user's. All that comes into a cache comes from such a read or
-// store: what comes between end and revocation is removed, and what comes behind the revocation meets it.
+// store: what comes between end and revocation is removed, and what comes after the revocation meets it.
 //
 // A nil Revocations does nothing. It is safe for concurrent use.
 type Revocations struct {

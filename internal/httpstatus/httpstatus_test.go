@@ -1,4 +1,4 @@
-package status_test
+package httpstatus_test
 
 import (
 	"errors"
@@ -7,14 +7,14 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
-	"github.com/fibersess/sess/internal/status"
+	"github.com/fibersess/sess/internal/httpstatus"
 )
 
 // failure is an error with a status.
 type failure struct{}
 
 func (failure) Error() string      { return "failure" }
-func (failure) As(target any) bool { return status.As(target, 503) }
+func (failure) As(target any) bool { return httpstatus.As(target, 503) }
 
 // otherFramework is an error of a framework that has the fields in another order.
 type otherFramework struct {
