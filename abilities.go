@@ -10,16 +10,18 @@ import (
 	"github.com/fibersess/sess/internal/users"
 )
 
-// abilities returns what s can do, in the words of the rooms below. For a store of this package it returns the store of the room
-// below, which takes their ids and records as they are.
+// ours is a store of this package. It says what it is, since a struct that embeds it has the same method, and what stands below
+// it, which takes the ids and records of internal/ as they are. (A switch over the types would link each of them, and the
+// Redis client, into every program.)
+type ours interface {
+	itself() Store
+	below() engine.Store
+}
+
+// abilities returns what s can do, in the words of internal/engine.
 func abilities(s Store) engine.Store {
-	switch s := s.(type) {
-	case *MemoryStore:
-		in := &s.store
-		return engine.Store{Keeper: in, Swapper: in, Peeker: in, Ender: in, Watcher: in, Index: in, Local: true}
-	case *RueidisStore:
-		in := s.store
-		return engine.Store{Keeper: in, Swapper: in, Peeker: in, Refresher: in, Ender: in, Watcher: in, Index: in}
+	if o, ok := s.(ours); ok && o.itself() == s {
+		return o.below()
 	}
 	can := engine.Store{Keeper: givenKeeper{s}}
 	if i, ok := capability[indexStore](s); ok {

@@ -1,10 +1,14 @@
 package sess
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fibersess/sess/internal/engine"
+	"github.com/fibersess/sess/internal/ident"
 )
 
 type decorator struct{ Store }
@@ -30,6 +34,28 @@ func TestAbilitiesOfAStore(t *testing.T) {
 	} {
 		if got := named(abilities(c.store)); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// overriding is a store that embeds one of ours and has a Swap of its own.
+type overriding struct {
+	*MemoryStore
+	swaps *int
+}
+
+func (o overriding) Swap(context.Context, ID, *Record, *Record, time.Duration) (*Record, error) {
+	*o.swaps++
+	return nil, ErrConflict
+}
+
+// TestWhatAStoreOverridesIsAsked: also where it embeds a store of ours, or the nil pointer to one.
+func TestWhatAStoreOverridesIsAsked(t *testing.T) {
+	for _, memory := range []*MemoryStore{NewMemoryStore(), nil} {
+		swaps := 0
+		can := abilities(overriding{memory, &swaps})
+		if _, err := can.Swapper.Swap(t.Context(), ident.ID{}, nil, nil, time.Hour); !errors.Is(err, ErrConflict) || swaps != 1 {
+			t.Errorf("the Swap of a store that embeds %v: got %v and %d calls of its own, want ErrConflict and 1", memory, err, swaps)
 		}
 	}
 }

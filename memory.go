@@ -8,6 +8,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/fibersess/sess/internal/engine"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/memory"
 	"github.com/fibersess/sess/internal/record"
@@ -125,6 +126,13 @@ func (s *MemoryStore) Admit(ctx context.Context, user string, id ID, keep time.D
 func (s *MemoryStore) Mark(ctx context.Context, user string, a LoginAttempt) (UserMark, error) {
 	m, err := s.store.Mark(ctx, user, a.inner())
 	return UserMark(m), err
+}
+
+func (s *MemoryStore) itself() Store { return s }
+
+func (s *MemoryStore) below() engine.Store {
+	in := &s.store
+	return engine.Store{Keeper: in, Swapper: in, Peeker: in, Ender: in, Watcher: in, Index: in, Local: true}
 }
 
 // Local says that no method waits for I/O.

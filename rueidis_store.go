@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/fibersess/sess/internal/engine"
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/record"
 	"github.com/fibersess/sess/internal/redis"
@@ -122,6 +123,13 @@ func (s *RueidisStore) End(ctx context.Context, id ID) (was *Record, err error) 
 // was lost. Where the server reports nothing the store asks it at the interval MaxStale.
 func (s *RueidisStore) Watch(ctx context.Context, id ID, seen func(r *Record, err error)) (stop func(), err error) {
 	return s.store.Watch(ctx, ident.ID(id), func(r *record.Record, err error) { seen((*Record)(r), err) })
+}
+
+func (s *RueidisStore) itself() Store { return s }
+
+func (s *RueidisStore) below() engine.Store {
+	in := s.store
+	return engine.Store{Keeper: in, Swapper: in, Peeker: in, Refresher: in, Ender: in, Watcher: in, Index: in}
 }
 
 // koa reports whether the store was made to share its sessions with Koa.

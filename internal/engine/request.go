@@ -19,7 +19,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// request is what the engine keeps about one HTTP request and its session. It is pooled: its guard says who has it, and all
+// request is what the engine keeps about one HTTP request and its session. It is pooled: its guard says who may use it, and all
 // but the guard's own fields is read and written under the guard's lock.
 type request struct {
 	guard   guard.Guard
