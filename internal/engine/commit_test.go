@@ -129,11 +129,9 @@ func TestAnIDThatExistsIsNotAdoptedFromTheQueue(t *testing.T) {
 }
 
 func TestAnEqualRecordFromTheQueueIsNoMerge(t *testing.T) {
-	id := testID(t)
 	m := newRemoteManager(t, `{"n":1}`, func(*Config) {})
 	var ctx fasthttp.RequestCtx
-	ctx.Request.Header.SetCookie("koa.sid", testIDText)
-	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.keyring.Sign(nil, &id)))
+	present(t, m, &ctx)
 	err := m.Run(&ctx, nil, func() error {
 		Set(m.From(&ctx), "n", 2)
 		keep(t, m, `{"n":1}`) // read again
@@ -147,11 +145,9 @@ func TestAnEqualRecordFromTheQueueIsNoMerge(t *testing.T) {
 
 func TestATombstoneFromTheQueueStays(t *testing.T) {
 	const tombstone = `{"$":{"c":1,"e":253402300799999,"to":"where.the.session.went"}}`
-	id := testID(t)
 	m := newRemoteManager(t, `{"n":1}`, func(*Config) {})
 	var ctx fasthttp.RequestCtx
-	ctx.Request.Header.SetCookie("koa.sid", testIDText)
-	ctx.Request.Header.SetCookie("koa.sid.sig", string(m.keyring.Sign(nil, &id)))
+	present(t, m, &ctx)
 	err := m.Run(&ctx, nil, func() error {
 		Set(m.From(&ctx), "n", 2)
 		keep(t, m, tombstone)
