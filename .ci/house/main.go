@@ -92,6 +92,11 @@ func main() {
 		long, err = lengths()
 		faults = append(faults, long...)
 	}
+	if err == nil {
+		var untrue []string
+		untrue, err = documented()
+		faults = append(faults, untrue...)
+	}
 	if err == nil && !*importsOnly {
 		var stale []string
 		stale, err = unwatched()
@@ -107,6 +112,55 @@ func main() {
 	if len(faults) > 0 {
 		os.Exit(1)
 	}
+}
+
+// documented returns each row of the table in docs/architecture.md that says something else than allowed, and each layer without a row.
+func documented() ([]string, error) {
+	const page = "docs/architecture.md"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return nil, err
+	}
+	var faults []string
+	rows := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.TrimSpace(line), "|")
+		if len(cells) != 5 {
+			continue
+		}
+		says := strings.FieldsFunc(cells[3], func(r rune) bool { return r == ' ' || r == ',' })
+		for _, name := range strings.Split(cells[1], ",") {
+			name = strings.Trim(strings.TrimSpace(name), "`")
+			if name == "the root" {
+				name = ""
+			} else if !strings.HasPrefix(name, "internal/") {
+				continue
+			}
+			may := allowed[name]
+			rows[name] = true
+			want := make([]string, 0, len(may))
+			for _, m := range may {
+				want = append(want, strings.TrimPrefix(m, "internal/"))
+			}
+			slices.Sort(want)
+			slices.Sort(says)
+			if !outside(name) && !slices.Equal(says, want) {
+				faults = append(faults, fmt.Sprintf("%s: %s imports %q; want %q", page, display(name), says, want))
+			}
+		}
+	}
+	for name := range allowed {
+		if strings.HasPrefix(name, "internal/") && !rows[name] {
+			faults = append(faults, fmt.Sprintf("%s: got no row for %s", page, name))
+		}
+	}
+	slices.Sort(faults)
+	return faults, nil
+}
+
+// outside reports whether name is a helper of tests, which may import what stands above it.
+func outside(name string) bool {
+	return name == "internal/ordertest" || name == "internal/work"
 }
 
 // listed is what go list says of a package.
