@@ -79,6 +79,16 @@ func TestRegisterObservesWhatHappensToSessions(t *testing.T) {
 	}
 }
 
+// waitUntilNoCallIsInFlight waits for the calls whose answers are there: each lets go of its place a moment later.
+func waitUntilNoCallIsInFlight(t *testing.T, store *sess.RueidisStore) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); store.Stats().InFlight > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("calls in flight when every answer is there: got %d, want 0", store.Stats().InFlight)
+		}
+	}
+}
+
 func TestRegisterObservesTheNearCacheAndFailuresOfRedis(t *testing.T) {
 	server := redistest.Start(t)
 	store, err := sess.NewRueidisStore(rueidis.ClientOption{InitAddress: []string{server.Addr}})
@@ -98,6 +108,7 @@ func TestRegisterObservesTheNearCacheAndFailuresOfRedis(t *testing.T) {
 	for range 5 {
 		s.get("/look")
 	}
+	waitUntilNoCallIsInFlight(t, store)
 	got, stats := collect(t, reader), store.Stats()
 	got.want(t, "sess.near_cache.enabled{sess.store.name=redis}", 1)
 	got.want(t, "sess.near_cache.reporting{sess.store.name=redis}", 1)
