@@ -145,14 +145,26 @@ func (w *window) press(text string) {
 // see waits until the page holds text.
 func (w *window) see(text string) {
 	w.t.Helper()
+	w.seeIn("body", func(got string) bool { return strings.Contains(got, text) }, text)
+}
+
+// seeCount waits until the counter shows n and nothing else: the page also holds digits of a date and of a hash.
+func (w *window) seeCount(n string) {
+	w.t.Helper()
+	w.seeIn("output", func(got string) bool { return got == n }, n)
+}
+
+// seeIn waits until the text of the element that selector names is good.
+func (w *window) seeIn(selector string, good func(text string) bool, want string) {
+	w.t.Helper()
 	for w.ctx.Err() == nil {
-		got, err := chromedp.Run(w.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-		if err == nil && strings.Contains(got, text) {
+		got, err := chromedp.Run(w.ctx, chromedp.Evaluate[string](`document.querySelector("`+selector+`")?.innerText ?? ""`))
+		if err == nil && good(got) {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	w.t.Fatalf("the page never showed %q", text)
+	w.t.Fatalf("the page never showed %q", want)
 }
 
 func TestTheCounterInABrowser(t *testing.T) {
@@ -162,14 +174,14 @@ func TestTheCounterInABrowser(t *testing.T) {
 	w.see("You have no session")
 	for _, count := range []string{"1", "2", "3"} {
 		w.press("Count")
-		w.see(count)
+		w.seeCount(count)
 	}
 	before := w.cookies(base)["koa.sid"].Value
 	w.press("Regenerate")
 	for w.ctx.Err() == nil && w.cookies(base)["koa.sid"].Value == before {
 		time.Sleep(20 * time.Millisecond)
 	}
-	w.see("3")
+	w.seeCount("3")
 	w.picture("counter")
 	w.press("Remove")
 	w.see("You have no session")
