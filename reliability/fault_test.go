@@ -56,6 +56,7 @@ func (f *fault) run(t *testing.T) {
 	stop := s.load()
 	time.Sleep(300 * time.Millisecond)
 	stop()
+	s.connects()
 	before := stand()
 
 	stop = s.load()

@@ -29,7 +29,8 @@
 //	3  Land           ◀───────────────────────────────────── reply ──
 //	4  Report         ◀────────────────────── report of a later change ──
 //
-// Nobody tells when this reply has come, so every report from 2 to 3 poisons the flight.
+// Nobody tells when this reply has come, so every report from 2 to 3 poisons the flight. So does [Cache.Strayed]: a server that
+// redirects one command, since it is giving the key's slot away, leaves it to a server that does not note who reads.
 //
 // # This node's own writes
 //

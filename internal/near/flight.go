@@ -30,7 +30,7 @@ type Flight struct {
 //	reported   goes on if the report came before its reply,       removed
 //	           on its connection; else poisoned
 //	strayed    poisoned: nobody knows which connection's          stays: it has its own lease
-//	           reports would be of it
+//	           reports would be of it, or whether any would
 //	expired    poisoned: too old for who asks now                 stays, as above
 type event uint8
 
@@ -39,7 +39,7 @@ const (
 	written               // this node has written, or may have
 	learned               // a read past the cache has brought a record
 	reported              // the server says that the session changed
-	strayed               // the read of the flight was sent on a second connection
+	strayed               // the read of the flight was sent on a second connection, or redirected
 	expired               // the flight has been under way for MaxStale, or its lease is over
 )
 
@@ -129,6 +129,17 @@ func (c *Cache) sent(s *shard, f *Flight, l *Lease) {
 	case f.lease == nil:
 		f.lease = l
 	case f.lease != l:
+		c.happens(s, &f.id, strayed, nil, "")
+	}
+}
+
+// Strayed notes that the command of f, if it was sent on the connection of l, may have been sent on from there by some way on
+// which no server notes a reader.
+func (c *Cache) Strayed(f *Flight, l *Lease) {
+	s := c.shard(&f.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flights[f.id] == f && f.lease == l {
 		c.happens(s, &f.id, strayed, nil, "")
 	}
 }

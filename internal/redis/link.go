@@ -1,6 +1,9 @@
 package redis
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +64,12 @@ func (c *carried) remove(number time.Duration) {
 	delete(c.flights, number)
 }
 
+func (c *carried) all() []*near.Flight {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.flights))
+}
+
 func (c *carried) of(number time.Duration) *near.Flight {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,6 +105,9 @@ const heartbeatCommand = "HELLO"
 // evicted. A key that it evicts in order to carry out a command of this connection it does not report to this connection, and
 // it reports no later change of it either.
 const evictionsCommand = "INFO"
+
+// scriptCommand is what the name of a write begins with that carries a read.
+const scriptCommand = "EVAL"
 
 // maxSilence is for how many heartbeats, of which there are four in MaxStale, a lease holds where the server does not tell.
 const maxSilence = 3
@@ -145,8 +157,8 @@ func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 	return 0
 }
 
-// Cancel hears of reads that failed or were sent elsewhere. A read that was redirected may come back from a connection
-// that does not track it.
+// Cancel hears of reads that failed or were redirected. Where a server asks to send one command elsewhere, since it is giving
+// the key's slot away, the client does so such that the other server does not note who reads: it will report no change.
 func (l *link) Cancel(key, command string, err error) {
 	switch command {
 	case heartbeatCommand:
@@ -155,6 +167,12 @@ func (l *link) Cancel(key, command string, err error) {
 	case evictionsCommand:
 		if _, refused := errorCode(err); refused {
 			l.uncounted()
+		}
+		return
+	}
+	if strings.HasPrefix(command, scriptCommand) { // What it carries is not said: it may be any of those under way.
+		for _, f := range l.carried.all() {
+			l.cache.Strayed(f, l.lease.Load())
 		}
 		return
 	}

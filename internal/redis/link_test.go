@@ -104,6 +104,32 @@ func TestALinkTellsTheNearCacheWhatTheConnectionCarries(t *testing.T) {
 	}
 }
 
+// TestARedirectedWriteKeepsNothing: a link hears that a server has redirected a script, and not which session it was about.
+func TestARedirectedWriteKeepsNothing(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		come func(lt *linkTest)
+		kept bool
+	}{
+		{"the reply", func(*linkTest) {}, true},
+		{"a redirection", func(lt *linkTest) { lt.link.Cancel("5e55", "EVALSHA1p:id{}", errors.New("ASK")) }, false},
+		{"a redirection on another connection", func(lt *linkTest) {
+			lt.newLink(rueidis.CacheStoreOption{}).Cancel("5e55", "EVALSHA1p:id{}", errors.New("ASK"))
+		}, true},
+		{"the redirection of a read of another session", func(lt *linkTest) { lt.link.Cancel("p:other", "GET", errors.New("ASK")) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			lt := newLinkTest(t)
+			f := lt.Begin(lt.id, time.Now())
+			number := lt.carried.add(f)
+			lt.link.Flight("5e55", "EVALSHA1p:id{}", number, time.Now())
+			c.come(lt)
+			lt.Land(f, lt.r, nil, time.Now())
+			lt.wantKept(c.kept, "after the write")
+		})
+	}
+}
+
 func TestTheLossOfAConnectionMakesTheWatchesSearch(t *testing.T) {
 	lt := newLinkTest(t)
 	before := lt.lease.Load()
