@@ -65,7 +65,10 @@ type Request interface {
 // where it already runs in this request (registered twice, a mounted app, a restarted routing), or another Manager of the
 // same cookie name does.
 func (m *Manager) Run(ctx *fasthttp.RequestCtx, in Request, next func() error) error {
-	return answerable(m.engine.Run(ctx, in, next))
+	if err := m.engine.Run(ctx, in, next); err != nil {
+		return answerable(err)
+	}
+	return nil
 }
 
 // Handle is the middleware for Fiber: app.Use(m.Handle).

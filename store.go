@@ -273,9 +273,6 @@ func outer(err error) error {
 
 // answerable is outer, and for an ErrEnded or the like that has no status of its own, with the one that Fiber is to answer.
 func answerable(err error) error {
-	if err == nil {
-		return nil
-	}
 	err = outer(err)
 	if _, says := errors.AsType[*fiber.Error](err); !says && engine.Refusal(err) != 0 {
 		return &Error{Op: "save", Err: err}

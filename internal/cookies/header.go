@@ -17,8 +17,11 @@ import (
 // A pair that is anything else is passed over. Names are compared byte by byte. Two quotes around a value are no part
 // of it, as for Koa and fasthttp.
 
-// read collects what the Cookie lines of h present, and selects the first candidate. It reports false if there is none.
-func (p *Presented) read(h *fasthttp.RequestHeader, name []byte) bool {
+// Find sets p to what the Cookie lines of h present under the names that w writes, and selects the first candidate. It
+// reports false if there is none.
+func (w *Writer) Find(p *Presented, h *fasthttp.RequestHeader) bool {
+	p.begin(w.keys.Ring())
+	name := w.find
 	if h.DisableNormalizing() { // It was disabled already.
 		return p.readAsTheyCame(h, name)
 	}
@@ -34,7 +37,7 @@ func (p *Presented) read(h *fasthttp.RequestHeader, name []byte) bool {
 	return p.selectFrom(0)
 }
 
-// readAsTheyCame is read where fasthttp leaves the names of fields as they came: HTTP/2 proxies send "cookie".
+// readAsTheyCame is Find where fasthttp leaves the names of fields as they came: HTTP/2 proxies send "cookie".
 func (p *Presented) readAsTheyCame(h *fasthttp.RequestHeader, name []byte) bool {
 	p.collect(h.PeekAll(fasthttp.HeaderCookie), name)
 	p.collect(h.PeekAll("cookie"), name)
@@ -64,7 +67,7 @@ func (p *Presented) recall(line, name []byte) bool {
 	p.sigs[0].Set(sig)
 	p.nIDs, p.nSigs = 1, 1
 	p.proofs[0] = proof{signed, 0, uint32(key)}
-	p.ring.Take(key, p.stripe)
+	p.count(key)
 	return true
 }
 

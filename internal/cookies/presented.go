@@ -6,7 +6,6 @@ import (
 
 	"github.com/fibersess/sess/internal/ident"
 	"github.com/fibersess/sess/internal/sign"
-	"github.com/valyala/fasthttp"
 )
 
 // maxCandidates is how many different ids and how many different signatures of a request are looked at. Several arrive
@@ -49,13 +48,6 @@ const (
 	unsigned                   // no signature is good for it
 	signed
 )
-
-// Find sets p to what h presents under the names that w writes, and selects the first candidate. It reports false if
-// there is none.
-func (w *Writer) Find(p *Presented, h *fasthttp.RequestHeader) bool {
-	p.begin(w.keys.Ring())
-	return p.read(h, w.find)
-}
 
 // Take sets p to an id and its signature that came some other way. It reports false if they are not good; k is nil where
 // there is no signature.
@@ -112,11 +104,18 @@ func (p *Presented) Reset() {
 
 // begin makes p empty, for a request that is verified by ring.
 func (p *Presented) begin(ring *sign.Ring) {
-	p.Reset()
+	if p.nIDs|p.nSigs != 0 { // Of a request that presented nothing good.
+		p.Reset()
+	}
 	p.ring = ring
+}
+
+// count counts that an id was taken because of the key's signature.
+func (p *Presented) count(key int) {
 	if p.stripe == 0 {
 		p.stripe = rand.Uint32() | 1<<31
 	}
+	p.ring.Take(key, p.stripe)
 }
 
 // selectFrom selects the first candidate whose index is i or more.
@@ -125,7 +124,7 @@ func (p *Presented) selectFrom(i int) bool {
 		if p.proved(i) {
 			p.at = i
 			if p.ring != nil {
-				p.ring.Take(int(p.proofs[i].key), p.stripe)
+				p.count(int(p.proofs[i].key))
 			}
 			return true
 		}

@@ -39,10 +39,7 @@ func (p *Presented) texts() (ids, sigs []string) {
 }
 
 // readAll collects what h presents as sid, without selecting.
-func readAll(p *Presented, h *fasthttp.RequestHeader) {
-	p.begin(nil)
-	p.read(h, []byte("sid"))
-}
+func readAll(p *Presented, h *fasthttp.RequestHeader) { sidWriter(nil).Find(p, h) }
 
 // finds returns what of h is selected under the name sid, and its key's index; the zero ID if nothing is.
 func finds(p *Presented, h *fasthttp.RequestHeader, ring *sign.Keyring) (id ident.ID, key int) {

@@ -85,15 +85,14 @@ func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 
 // Over reports whether r has ended at now, by its own end or by the bound on its life.
 func Over(r *record.Record, now time.Time, lifetime time.Duration) bool {
 	ms := now.UnixMilli()
-	life := lifetime.Milliseconds()
-	if r.EndsMS() != 0 && r.EndsMS() <= ms {
+	if ends := r.EndsMS(); ends != 0 && ends <= ms {
 		return true
 	}
-	if life <= 0 {
+	if lifetime <= 0 {
 		return false
 	}
 	begin := cmp.Or(r.LoginMS(), r.CreatedMS())
-	return begin != 0 && begin+life <= ms
+	return begin != 0 && begin+lifetime.Milliseconds() <= ms
 }
 
 // Due reports whether a session that ends at ends is to be moved to s: s is later, by at least the given part of its TTL.

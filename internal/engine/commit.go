@@ -20,8 +20,10 @@ func (r *request) commit() error {
 		return nil
 	}
 	r.guard.Lock()
-	defer r.guard.Unlock()
-	defer func() { r.committed = true }()
+	defer func() {
+		r.committed = true
+		r.guard.Unlock()
+	}()
 	if r.wasReset() {
 		return nil
 	}

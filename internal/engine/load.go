@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"time"
 
@@ -78,23 +77,16 @@ func (r *request) loadFrom(fresh bool) error {
 	if r.loaded {
 		return r.loadErr
 	}
-	r.loaded = true
-	done := false
-	defer func() {
-		if !done {
-			r.loadErr = &Failure{Op: "load", Err: &ownError{errPanicked}}
-		}
-	}()
+	r.loaded, r.loadErr = true, errLoadPanicked // What stays if the store, a hook or Config.Valid panics.
 	r.loadErr = r.search(fresh)
-	if r.loadErr == nil {
+	if r.loadErr == nil && r.m.config.Valid != nil {
 		r.validate()
 	}
-	done = true
 	return r.loadErr
 }
 
-// errPanicked is why a session cannot be used whose load panicked, in a store, a hook or Config.Valid.
-var errPanicked = errors.New("sess: the load of the session panicked")
+// errLoadPanicked is why a session cannot be used whose load panicked, in a store, a hook or Config.Valid.
+var errLoadPanicked = &Failure{Op: "load", Err: &ownError{errors.New("sess: the load of the session panicked")}}
 
 // errSavePanicked is why nothing is saved after a save that panicked, in a store or in the function of an Update.
 var errSavePanicked = &Failure{Op: "save", Err: &ownError{errors.New("sess: a save panicked: what the store made of it is not known")}}
@@ -113,30 +105,48 @@ func (r *request) lookUp() (ok bool) {
 // another path or domain must not hide the live one. A tombstone ends the search, since a request under way with an id that
 // was just renewed must not be served as another session's; so does a failing store.
 func (r *request) search(fresh bool) error {
-	ctx, cancel := context.Context(nil), noCancel
-	defer func() { cancel() }()
 	for ok := true; ok; ok = r.jar.Next() {
-		found, known := (*record.Record)(nil), false
-		if !fresh {
-			found, known = r.m.shelf.peek(r.presented(), r.clock())
-		}
+		found, known := r.peek(fresh)
 		if !known {
-			if ctx == nil { // Made when the store is asked, and not before: it costs two allocations.
-				ctx, cancel = r.m.deadline(r.parent())
-			}
-			var err error
-			if found, err = r.m.shelf.read(ctx, r.presented(), fresh); err != nil {
-				if err = r.unread(err); err != nil {
-					return err
-				}
-				continue
-			}
+			return r.searchStore(fresh)
 		}
 		if r.take(found) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// searchStore is search from the first id on that memory does not know. Its deadline costs two allocations.
+func (r *request) searchStore(fresh bool) error {
+	ctx, cancel := r.m.deadline(r.parent())
+	defer cancel()
+	found, known := (*record.Record)(nil), false
+	for {
+		var err error
+		if !known {
+			found, err = r.m.shelf.read(ctx, r.presented(), fresh)
+		}
+		if err == nil {
+			if r.take(found) {
+				return nil
+			}
+		} else if err = r.unread(err); err != nil {
+			return err
+		}
+		if !r.jar.Next() {
+			return nil
+		}
+		found, known = r.peek(fresh)
+	}
+}
+
+// peek returns what the store's memory knows of the presented id; nothing if fresh.
+func (r *request) peek(fresh bool) (found *record.Record, known bool) {
+	if fresh {
+		return nil, false
+	}
+	return r.m.shelf.peek(r.presented(), r.clock())
 }
 
 // clock is the time to ask a cache about: the present, since the request may be old already.
@@ -191,16 +201,21 @@ func (r *request) unread(err error) error {
 
 // validate asks Config.Valid about the session that was loaded.
 func (r *request) validate() {
-	valid := r.m.config.Valid
-	if valid == nil || r.detached || r.draft.Base() == nil {
+	if r.detached || r.draft.Base() == nil {
 		return
 	}
-	ok := false
-	r.call(func(s Handle) { ok = valid(r.ctx, s) })
+	ok, done := false, false
+	defer func() {
+		if !done {
+			r.loadErr = errLoadPanicked
+		}
+	}()
+	r.call(func(s Handle) { ok = r.m.config.Valid(r.ctx, s) })
 	if !ok {
 		r.reject(Event{ID: r.id, Reason: ReasonInvalid})
 		r.forget()
 	}
+	done = true
 }
 
 // refresh reads the session past the caches. What was written stays, unless the session has ended.

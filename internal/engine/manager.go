@@ -96,7 +96,10 @@ func (m *Manager) Run(ctx *fasthttp.RequestCtx, in Request, next func() error) e
 		r.commitBehind()
 		return err
 	}
-	return r.fail(r.commit())
+	if err := r.commit(); err != nil {
+		return r.fail(err)
+	}
+	return nil
 }
 
 // adopt calls Config.Adopt, and writes what that returns into a new session.

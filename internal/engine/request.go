@@ -139,14 +139,16 @@ func newRequest(m *Manager) *request {
 // bind makes r the request of ctx, finds what that presents, and returns its ticket.
 func (r *request) bind(ctx *fasthttp.RequestCtx, in Request, outer *ticket) *ticket {
 	r.ctx, r.in, r.outer = ctx, in, outer
-	if ctx.Time().IsZero() { // Made by hand.
-		r.came = time.Now()
+	at := ctx.Time()
+	if at.IsZero() { // Made by hand.
+		at = time.Now()
+		r.came = at
 	}
 	signed := r.present()
 	r.loaded = !signed
 	if signed {
 		r.signed = true
-		r.at = r.began()
+		r.at = at
 		if in != nil && !r.m.shelf.local {
 			r.appContext = in.Context()
 		}
@@ -304,7 +306,10 @@ func (r *request) leave() {
 
 // release empties a request that nobody has any more, and puts it back. It is called with the lock held.
 func (r *request) release() {
-	m, stripe, unsaved, id := r.m, r.stripe, r.unsaved, r.id
+	m, stripe, unsaved, id := r.m, r.stripe, r.unsaved, ident.ID{}
+	if unsaved {
+		id = r.id
+	}
 	if r.guard.Touched() {
 		r.jar.Reset() // An id and a session: they do not lie around.
 		r.draft.Empty()

@@ -91,7 +91,9 @@ func (g *Guard) Used() bool { return g.life.Load()&usedBit != 0 }
 // Lock takes the lock when no function of the application's runs inside.
 func (g *Guard) Lock() {
 	g.mu.Lock()
-	g.await()
+	if g.turn.Load() != 0 {
+		g.await()
+	}
 }
 
 // Unlock releases the lock.
