@@ -290,6 +290,7 @@ func TestAMasterThatHangsDelaysNoWatchOfAnother(t *testing.T) {
 	defer hung.Resume()
 	flushes := s.Stats().Flushes
 	eventually(t, "the store has given the connection to it up", func() bool { return s.Stats().Flushes > flushes })
+	late := timersLate(t)
 	slowest := time.Duration(0)
 	for round := range 3 {
 		for i := 0; i < len(all); i += 10 {
@@ -301,11 +302,43 @@ func TestAMasterThatHangsDelaysNoWatchOfAnother(t *testing.T) {
 			put(w.owner, w.id, version(t, round))
 			start := time.Now()
 			eventually(t, "a watcher of another master's session is told", func() bool { return w.told.Load() > before })
-			slowest = max(slowest, time.Since(start))
+			slowest = max(slowest, time.Since(start)-late(start))
 		}
 	}
-	t.Logf("the slowest was told after %v", slowest.Round(time.Millisecond))
+	t.Logf("the slowest was told after %v, without what timers were late", slowest.Round(time.Millisecond))
 	if slowest > time.Second {
 		t.Errorf("the slowest watcher of another master's session was told after %v, want it within MaxStale, 1s", slowest)
+	}
+}
+
+// timersLate returns by how much timers have been late in all since an instant: what the machine had to do beside this test.
+func timersLate(t *testing.T) (late func(since time.Time) time.Duration) {
+	const tick = 5 * time.Millisecond
+	type stall struct {
+		end time.Time
+		by  time.Duration
+	}
+	var mu sync.Mutex
+	var all []stall
+	go func() {
+		for t.Context().Err() == nil {
+			start := time.Now()
+			time.Sleep(tick)
+			if by := time.Since(start) - tick; by > tick {
+				mu.Lock()
+				all = append(all, stall{time.Now(), by})
+				mu.Unlock()
+			}
+		}
+	}()
+	return func(since time.Time) (sum time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, s := range all {
+			if s.end.After(since) {
+				sum += min(s.by, s.end.Sub(since))
+			}
+		}
+		return sum
 	}
 }
