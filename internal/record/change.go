@@ -2,7 +2,8 @@ package record
 
 import (
 	"errors"
-	"unicode/utf8"
+
+	"github.com/fibersess/sess/internal/jsontext"
 )
 
 // change is what a request did to one key.
@@ -45,20 +46,10 @@ func CheckKey(key string) error {
 	switch {
 	case IsReserved(key):
 		return ErrReserved
-	case !isText(key):
+	case !jsontext.IsText(key):
 		return errKey
 	}
 	return nil
-}
-
-// isText is utf8.ValidString, at a third of its cost for a few ASCII bytes, as most keys are.
-func isText(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return utf8.ValidString(s[i:])
-		}
-	}
-	return true
 }
 
 // gives reports whether ch gives its key a value.
