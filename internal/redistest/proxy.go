@@ -187,13 +187,14 @@ func (p *Proxy) forward(way Direction, dst, src *net.TCPConn, edits *script, wri
 		}
 		p.gates[way].pass()
 		if n > 0 && !p.swallow[way].Load() {
+			p.passed[way].Add(int64(n)) // First: whoever gets the bytes finds them counted.
 			writing.Lock()
 			_, err := dst.Write(edits.filter(way, buf[:n]))
 			writing.Unlock()
 			if err != nil {
+				p.passed[way].Add(int64(-n))
 				return
 			}
-			p.passed[way].Add(int64(n))
 		}
 		if err != nil {
 			if err != io.EOF {
