@@ -87,7 +87,7 @@ type Watcher interface {
 	// No change is missed, but one call may stand for several changes, and a call may tell what was told before. When the
 	// store can tell again it calls seen, whether something changed meanwhile or not. The calls of one Watch come one
 	// after another, and none tells what is older than the call before it told. That a TTL has passed may be told late
-	// or, where nobody writes, never: r.Expires says when it does.
+	// or, where nobody reads or writes, never: r.Expires says when it does.
 	//
 	// The first call comes from the goroutine that calls Watch or from one of the store's, all others from the store's.
 	// seen must return soon: it must not wait, ask the store, close it or panic. It may call stop. A call may still be

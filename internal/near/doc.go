@@ -45,5 +45,7 @@
 //
 // A server that is out of memory evicts keys while it carries out a command of this connection. To this connection it does not
 // report that, and forgets that the connection has read the key. So whoever watches the connection asks before each
-// heartbeat how many keys were evicted, and where that has changed, or is not told, ends the lease: everything is read again.
+// heartbeat how many keys were evicted, and where that has changed, or is not told, ends the lease: everything is read again. The same
+// goes for the readers of a key that a server forgets since it notes those of a bounded number of keys. That it does not count, so a
+// server that notes nearly as many as it can is taken for one that tells nothing.
 package near

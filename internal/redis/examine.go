@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/redis/rueidis"
@@ -56,10 +57,10 @@ func roleOf(hello, role rueidis.RedisResult) string {
 // examine checks each server of the client that answers: its version, and unless others will do, its role. HELLO without
 // a version of the protocol asks and switches nothing. A server without HELLO need not tell its version, and tells its
 // role by ROLE, if at all: it is a replica's refusal to write that counts. It returns what the servers do when they are
-// full, where they tell.
+// full, where they tell, and notes of how many keys they note the readers.
 func (s *Store) examine(ctx context.Context, client rueidis.Client) (policies []string, err error) {
 	var unreachable error
-	answered := false
+	answered, tracked := false, int64(0)
 	for _, replies := range askAll(ctx, client) {
 		hello, role := replies[0], replies[1]
 		err := hello.Error()
@@ -83,15 +84,38 @@ func (s *Store) examine(ctx context.Context, client rueidis.Client) (policies []
 		if policy := infoField(info, "maxmemory_policy"); policy != "" && infoField(info, "maxmemory") != "0" {
 			policies = append(policies, policy)
 		}
+		if most := trackedAtMost(replies[3]); most > 0 && (tracked == 0 || most < tracked) {
+			tracked = most
+		}
 	}
 	if !answered {
 		return nil, unreachable
 	}
+	s.trackedKeys.Store(tracked)
 	return policies, nil
 }
 
-// askAll asks every server of the client for HELLO, ROLE and INFO memory, all at once: one that hangs must not keep the
-// others waiting.
+// trackedKeysSetting is of how many keys a server notes the readers at most, 0 for any number.
+const (
+	trackedKeysSetting = "tracking-table-max-keys"
+	trackedKeysDefault = 1_000_000
+)
+
+// trackedAtMost returns the setting by the reply to CONFIG GET, or what it is by default where a server does not tell.
+func trackedAtMost(reply rueidis.RedisResult) int64 {
+	fields, err := reply.AsStrMap()
+	if err != nil {
+		return trackedKeysDefault
+	}
+	most, err := strconv.ParseInt(fields[trackedKeysSetting], 10, 64)
+	if err != nil {
+		return trackedKeysDefault
+	}
+	return most
+}
+
+// askAll asks every server of the client for HELLO, ROLE, INFO memory and how many keys it tracks, all at once: one that hangs
+// must not keep the others waiting.
 func askAll(ctx context.Context, client rueidis.Client) [][]rueidis.RedisResult {
 	nodes := client.Nodes()
 	all := make([][]rueidis.RedisResult, 0, len(nodes))
@@ -99,7 +123,8 @@ func askAll(ctx context.Context, client rueidis.Client) [][]rueidis.RedisResult 
 	for _, node := range nodes {
 		go func() {
 			b := node.B()
-			answers <- node.DoMulti(ctx, b.Hello().Build(), b.Role().Build(), b.Info().Section("memory").Build())
+			answers <- node.DoMulti(ctx, b.Hello().Build(), b.Role().Build(), b.Info().Section("memory").Build(),
+				b.ConfigGet().Parameter(trackedKeysSetting).Build())
 		}()
 	}
 	for range nodes {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -65,7 +64,7 @@ func (s *Store) askRole(node rueidis.Client) (role string) {
 	return g.role
 }
 
-// complainOfSilence tells the log, once, of a server that does not say what it evicts.
+// complainOfSilence tells the log, once each, of a server that does not say what it evicts, and of one that forgets readers.
 func (s *Store) complainOfSilence(stats rueidis.RedisResult) {
 	why := "its INFO does not name evicted_keys"
 	if text, err := stats.ToString(); err != nil {
@@ -74,7 +73,13 @@ func (s *Store) complainOfSilence(stats rueidis.RedisResult) {
 			return
 		}
 		why = "it answers INFO with " + code
-	} else if _, counts := evictions(text); counts {
+	} else if seen := statsOf(text); seen.counts {
+		if s.crowded(seen.tracked) {
+			s.full.Do(func() {
+				s.Logger.Warn(fmt.Sprintf("sess: redis: the server notes the readers of %d keys, of %d at most, and when it is full it forgets some without a word, "+
+					"so the near cache keeps a session for MaxStale, %v, and no longer, and watches ask as often; raise %s", seen.tracked, s.trackedKeys.Load(), s.MaxStale, trackedKeysSetting))
+			})
+		}
 		return
 	}
 	s.brief.Do(func() {
@@ -83,12 +88,24 @@ func (s *Store) complainOfSilence(stats rueidis.RedisResult) {
 	})
 }
 
-// evictions returns how many keys a server has evicted, by its INFO stats.
-func evictions(stats string) (n int64, ok bool) {
-	_, rest, _ := strings.Cut(stats, "\nevicted_keys:")
-	text, _, found := strings.Cut(rest, "\r")
-	n, err := strconv.ParseInt(text, 10, 64)
-	return n, found && err == nil
+// stats is what a server says in INFO stats.
+type stats struct {
+	counts   bool  // it says how many keys it has evicted
+	evicted  int64 // keys, since its statistics began
+	commands int64 // that it has carried out, since its statistics began
+	tracked  int64 // keys of which it notes the readers
+}
+
+func statsOf(info string) (s stats) {
+	s.evicted, s.counts = statistic(info, "evicted_keys")
+	s.commands, _ = statistic(info, "total_commands_processed")
+	s.tracked, _ = statistic(info, "tracking_total_keys")
+	return s
+}
+
+func statistic(info, name string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(infoField(info, name), 10, 64)
+	return n, err == nil
 }
 
 // Counters returns what Stats does.

@@ -24,8 +24,9 @@ type link struct {
 	beat  atomic.Int64 // when the heartbeat under way was sent, as nearCache.mono has it; 0: there is none
 
 	// What the server says of its evictions, for the goroutine that receives.
-	evicted int64 // keys so far, and one more; 0: it has not said so yet
-	silence int   // heartbeats for which it has not
+	evicted  int64 // keys so far, and one more; 0: it has not said so yet
+	commands int64 // that it had carried out when it said so
+	silence  int   // heartbeats for which it has not
 }
 
 var _ rueidis.CacheStore = (*link)(nil)
@@ -37,6 +38,14 @@ type tracking struct {
 	probe   atomic.Pointer[probe]
 	connect chan struct{} // holds a token after a connection was made, which has no lease before its first heartbeat
 	carried carried
+
+	trackedKeys atomic.Int64 // of how many keys a server notes the readers at most, the least of all servers; 0: of any number
+}
+
+// crowded reports whether a server that notes the readers of so many keys may soon be full, or is.
+func (t *tracking) crowded(tracked int64) bool {
+	most := t.trackedKeys.Load()
+	return most > 0 && tracked > most-max(most/10, min(most/2, 50_000))
 }
 
 // carried are the flights whose read is part of a write that is being sent. A client does not tell a link which session such
@@ -102,8 +111,9 @@ func wake(ch chan struct{}) {
 const heartbeatCommand = "HELLO"
 
 // evictionsCommand is the name of the command that goes before each heartbeat, and tells how many keys the server has
-// evicted. A key that it evicts in order to carry out a command of this connection it does not report to this connection, and
-// it reports no later change of it either.
+// evicted, and of how many it notes the readers. A key that it evicts in order to carry out a command of this connection it does
+// not report to this connection, and it reports no later change of it either. The same goes for a key whose readers it forgets
+// then, since it notes those of tracking-table-max-keys keys: that it does not count.
 const evictionsCommand = "INFO"
 
 // scriptCommand is what the name of a write begins with that carries a read.
@@ -134,11 +144,7 @@ func (l *link) Update(key, command string, reply rueidis.RedisMessage) int64 {
 	switch command {
 	case evictionsCommand:
 		text, _ := reply.ToString()
-		if n, ok := evictions(text); ok {
-			l.counted(n)
-		} else {
-			l.uncounted()
-		}
+		l.counted(statsOf(text))
 		return 0
 	case heartbeatCommand:
 	default:
@@ -205,15 +211,23 @@ func (l *link) invalidated(key string) {
 }
 
 // counted hears how many keys the server has evicted so far. What was read before that changed may be gone, and no later
-// change of it will be reported.
-func (l *link) counted(evicted int64) {
-	if news := l.evicted != 0; l.evicted != evicted+1 {
-		l.evicted, l.silence = evicted+1, 0
+// change of it will be reported. Where its statistics began anew (CONFIG RESETSTAT) it may have evicted as many as before.
+func (l *link) counted(seen stats) {
+	if !seen.counts {
+		l.uncounted()
+		return
+	}
+	if news := l.evicted != 0; l.evicted != seen.evicted+1 || seen.commands < l.commands {
+		l.evicted, l.silence = seen.evicted+1, 0
 		l.renew(news)
+	}
+	l.commands = seen.commands
+	if l.crowded(seen.tracked) {
+		l.uncounted()
 	}
 }
 
-// uncounted hears that the server does not say what it evicts: nothing that was read is believed for longer than MaxStale.
+// uncounted hears that the server does not say what it forgets: nothing that was read is believed for longer than MaxStale.
 func (l *link) uncounted() {
 	if l.silence++; l.silence%maxSilence == 0 {
 		l.renew(false)

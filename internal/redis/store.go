@@ -28,6 +28,7 @@ type Store struct {
 	tracksScripts bool // the server reports changes of what a script has read
 
 	brief sync.Once // the log was told that the server does not say what it evicts
+	full  sync.Once // and that it may forget readers
 
 	mu    sync.Mutex // guards the change from starting to connected to closed
 	life  context.Context
@@ -72,7 +73,16 @@ func (s *Store) Refresh(ctx context.Context, id ident.ID) (*record.Record, error
 		return s.fetch(ctx, t.key)
 	})
 	s.learn(id, r, err)
+	s.missed(id, err)
 	return r, err
+}
+
+// missed is told the error of a read for somebody else than a watch. The server may have expired the session for this very
+// read, and does not report that to the connection that made it.
+func (s *Store) missed(id ident.ID, err error) {
+	if errors.Is(err, record.ErrNotFound) {
+		s.watches.changed(id)
+	}
 }
 
 // learn tells the near cache what a read past it has brought: nothing older is served later.
@@ -285,6 +295,7 @@ func (s *Store) fly(ctx context.Context, id ident.ID, f *near.Flight) {
 			r, err = s.fetch(lasting{ctx}, t.key) // the server may have become a replica, whose news is old
 		}
 		s.cache.Land(f, r, s.failure(t, err), time.Now())
+		s.missed(id, err)
 	}()
 }
 
