@@ -13,7 +13,7 @@ import (
 )
 
 // TestRueidisASlotThatMovesHidesNoLogout lets a node reach a session whose slot is on its way from one master to another:
-// the old master has it no more, and sends the node on, where the server notes no reader. Then somebody else ends it.
+// the old master has it no more, and sends the node on, where the server notes no reader. Then another client ends it.
 func TestRueidisASlotThatMovesHidesNoLogout(t *testing.T) {
 	cluster := redistest.StartCluster(t, 2, 0)
 	type step func(t *testing.T, s *sess.RueidisStore, id sess.ID, r *sess.Record)

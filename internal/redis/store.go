@@ -77,8 +77,8 @@ func (s *Store) Refresh(ctx context.Context, id ident.ID) (*record.Record, error
 	return r, err
 }
 
-// missed is told the error of a read for somebody else than a watch. The server may have expired the session for this very
-// read, and does not report that to the connection that made it.
+// missed is told the error of a read that no watch has asked for. The server may have expired the session for this very read,
+// and does not report that to the connection that made it.
 func (s *Store) missed(id ident.ID, err error) {
 	if errors.Is(err, record.ErrNotFound) {
 		s.watches.changed(id)
