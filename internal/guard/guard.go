@@ -91,9 +91,7 @@ func (g *Guard) Used() bool { return g.life.Load()&usedBit != 0 }
 // Lock takes the lock when no function of the application's runs inside.
 func (g *Guard) Lock() {
 	g.mu.Lock()
-	if g.turn.Load() != 0 {
-		g.await()
-	}
+	g.await()
 }
 
 // Unlock releases the lock.

@@ -130,6 +130,23 @@ func TestARedirectedWriteKeepsNothing(t *testing.T) {
 	}
 }
 
+func TestAServerIsCrowdedBeforeItIsFull(t *testing.T) {
+	for _, c := range []struct{ most, from int64 }{{1_000_000, 900_001}, {200_000, 150_001}, {100_000, 50_001}, {10, 6}} {
+		var tr tracking
+		tr.trackedKeys.Store(c.most)
+		if tr.crowded(c.from-1) || !tr.crowded(c.from) || !tr.crowded(c.most) {
+			t.Errorf("a server for %d keys: got crowded with %d: %t, with %d: %t, full: %t; want false, true, true",
+				c.most, c.from-1, tr.crowded(c.from-1), c.from, tr.crowded(c.from), tr.crowded(c.most))
+		}
+	}
+	if new(tracking).crowded(1 << 40) {
+		t.Error("a server for any number of keys: got crowded, want not")
+	}
+	if got := trackedAtMost(rueidis.RedisResult{}); got != 1_000_000 {
+		t.Errorf("keys where the server does not tell: got %d, want 1000000", got)
+	}
+}
+
 func TestTheLossOfAConnectionMakesTheWatchesSearch(t *testing.T) {
 	lt := newLinkTest(t)
 	before := lt.lease.Load()
